@@ -1,0 +1,112 @@
+//! The trait of what serves ops: a hypervisor, a mock, later a ROM.
+
+// UNSAFETY: declares unsafe methods; holds no unsafe block.
+#![expect(unsafe_code)]
+
+use core::fmt;
+
+use crate::{CommandLine, Overrides, Platform, Table, cpuid::Cpuid};
+
+/// What serves ops in place of the native functions.
+pub trait Backend: Sync {
+    /// Returns the name, as the report and `backend=` on a command line have it.
+    fn name(&self) -> &'static str;
+
+    /// Looks for the hypervisor, by CPUID alone: no hypercall, no MSR.
+    ///
+    /// # Errors
+    ///
+    /// Says in a few words why this backend is not for this machine.
+    fn probe(&self, cpuid: &Cpuid<'_>) -> Result<Offer, &'static str>;
+
+    /// Returns what the backend would put in place of ops, given what it offered and the kernel's command line.
+    fn overrides(&self, offer: &Offer, command_line: CommandLine<'_>) -> Overrides;
+
+    /// Writes the features of `offer` by their names.
+    ///
+    /// # Errors
+    ///
+    /// When the formatter fails.
+    fn describe(&self, offer: &Offer, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+
+    /// Registers with the hypervisor what the overrides need, on this CPU, and takes over or clears what firmware
+    /// left registered. `below` is the table without this backend, for replacements that fall back.
+    ///
+    /// # Errors
+    ///
+    /// Says what could not be registered; nothing is then left registered.
+    ///
+    /// # Safety
+    ///
+    /// - `offer` is this backend's own, from a probe of the machine it now runs on.
+    /// - The call is made on the boot CPU, with interrupts off, and not twice without [`disable`](Self::disable).
+    unsafe fn enable(
+        &self,
+        offer: &Offer,
+        platform: &dyn Platform,
+        below: &'static Table,
+    ) -> Result<(), EnableError>;
+
+    /// Puts every registration back to its reset value, also one inherited from firmware.
+    ///
+    /// # Safety
+    ///
+    /// - [`enable`](Self::enable) succeeded on this CPU, or failed half-way.
+    /// - No site is edited to a replacement of this backend any more, and no CPU is inside one.
+    unsafe fn disable(&self);
+}
+
+/// What a backend found by probing and proposes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Among several offers the highest rank is chosen.
+    pub rank: Rank,
+    /// Feature bits, in the hypervisor's own layout.
+    pub features: u64,
+    /// Hint bits, in the hypervisor's own layout.
+    pub hints: u64,
+    /// CPUID leaf at which the hypervisor's interface starts; 0 if it has none.
+    pub base_leaf: u32,
+}
+
+/// How much a backend should be preferred to others that also fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rank(pub u8);
+
+impl Rank {
+    /// A hypervisor's own interface.
+    pub const HYPERVISOR: Self = Self(100);
+    /// Asked for by name; wins over everything found.
+    pub const FORCED: Self = Self(255);
+}
+
+/// A registration that the hypervisor refused or that could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EnableError {
+    /// A shared page is not where its registration needs it: the address, and the alignment in bytes.
+    Misaligned(u64, u64),
+    /// Writing this MSR, which the hypervisor announced, raised a general-protection fault.
+    Refused(u32),
+    /// The hypervisor accepted a registration but did not fill the page at this physical address.
+    NotServed(u64),
+}
+
+impl fmt::Display for EnableError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Misaligned(address, align) => {
+                write!(
+                    f,
+                    "the shared page at {address:#x} is not aligned to {align} bytes"
+                )
+            }
+            Self::Refused(msr) => write!(f, "the announced MSR {msr:#x} cannot be written"),
+            Self::NotServed(address) => {
+                write!(f, "the hypervisor left the shared page at {address:#x} empty")
+            }
+        }
+    }
+}
+
+impl core::error::Error for EnableError {}
