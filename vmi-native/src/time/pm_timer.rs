@@ -1,0 +1,52 @@
+//! The power management timer: ACPI specification, "Power Management Timer".
+
+// UNSAFETY: reads the timer's port.
+#![expect(unsafe_code)]
+
+use super::measure::{Reference, Sample};
+use crate::insn;
+use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
+
+/// The timer's port, 0 for none.
+static PORT: AtomicU16 = AtomicU16::new(0);
+
+/// Says which I/O port the ACPI power management timer has, 0 for none: FADT field PM_TMR_BLK.
+///
+/// It is a source of the counter's frequency where there is no other. [`use_acpi`](crate::use_acpi) calls
+/// this by itself.
+///
+/// # Safety
+///
+/// - Reading 4 bytes of the port has no effect but on the timer.
+pub unsafe fn set_pm_timer(port: u16) {
+    PORT.store(port, Relaxed);
+}
+
+/// The timer the kernel told of.
+pub(super) struct PmTimer {
+    port: u16,
+}
+
+impl PmTimer {
+    /// Returns the timer, if the kernel told of one.
+    pub(super) fn told() -> Option<Self> {
+        match PORT.load(Relaxed) {
+            0 => None,
+            port => Some(Self { port }),
+        }
+    }
+}
+
+impl Reference for PmTimer {
+    const HZ: u64 = 3_579_545;
+    /// It may count in 32 bits; the upper 8 are left alone.
+    const MASK: u32 = 0xff_ffff;
+
+    fn sample(&mut self) -> Option<Sample> {
+        let before = insn::lfence_rdtsc();
+        // SAFETY: the caller of `set_pm_timer` ensured that reading the port is harmless.
+        let ticks = unsafe { insn::in32(self.port) };
+        let after = insn::lfence_rdtsc();
+        Some(Sample { before, ticks, after })
+    }
+}
