@@ -1,0 +1,279 @@
+//! Selection: probe, choose, validate, enable, edit; and the way back.
+
+// UNSAFETY: keeps what was chosen in a static that a state word guards, and calls the backend and the patcher.
+#![expect(unsafe_code)]
+
+use core::{
+    cell::UnsafeCell,
+    fmt,
+    mem::MaybeUninit,
+    sync::atomic::{AtomicU8, Ordering},
+};
+
+use vmi_abi::{Backend, CommandLine, Cpu, Irq, Offer, Op, Overrides, Platform, Table, cpuid};
+use vmi_native::Native;
+
+use crate::{
+    BACKENDS_MAX, Error, Report, SiteCounts, native,
+    patch::{Kind, Plan},
+    records::Records,
+    report::{Candidate, Verdict},
+    sites, time,
+};
+
+/// Chooses a backend for the machine this runs on and edits the image's sites for it.
+///
+/// On a machine where no backend has anything to offer, nothing is edited and the sites are not even looked at. The
+/// words `nopv` on the platform's command line forbid any backend.
+///
+/// # Errors
+///
+/// Any error of [`Error`] but [`Error::NotInitialised`]. The kernel is then as native as before, nothing is
+/// registered, and `init` may be called again.
+///
+/// # Safety
+///
+/// - The caller is the boot CPU, in ring 0, and no other CPU has been started.
+/// - No exception or non-maskable interrupt handler that runs meanwhile uses an op.
+pub unsafe fn init(
+    platform: &'static dyn Platform,
+    backends: &[&'static dyn Backend],
+) -> Result<Report, Error> {
+    let masked = Masked::new();
+    if !STATE.advance(NATIVE, BUSY) {
+        return Err(Error::AlreadyInitialised);
+    }
+    // SAFETY: the caller's promises; interrupts are masked, and the state word keeps other calls out.
+    let chosen = unsafe { choose_and_edit(platform, backends) };
+    if let Err(error) = chosen {
+        STATE.advance(BUSY, NATIVE);
+        return Err(error);
+    }
+    STATE.advance(BUSY, ACTIVE);
+    drop(masked);
+    chosen
+}
+
+/// Makes the kernel native again: every site is put back, text byte for byte what it was, and then every registration
+/// with the hypervisor is put back to its reset value. Time goes on without a step.
+///
+/// # Errors
+///
+/// [`Error::NotInitialised`].
+///
+/// # Safety
+///
+/// - The caller is in ring 0 and the only CPU that runs.
+/// - No interrupted code is inside a replacement: not called from an interrupt handler.
+pub unsafe fn teardown() -> Result<(), Error> {
+    let masked = Masked::new();
+    if !STATE.advance(ACTIVE, BUSY) {
+        return Err(Error::NotInitialised);
+    }
+    // SAFETY: the state was active, so `init` wrote the cell, and the state word keeps other calls out.
+    let Active {
+        platform, backend, ..
+    } = unsafe { STATE.active() };
+    if let Some(backend) = backend {
+        let clock = time::Continuity::of_backend();
+        let records = Records::of_image()?;
+        let plan = Plan::new(&native::TABLE.addresses(), &Overrides::KEEP.erase())?;
+        // SAFETY: `init` found the records valid and edited them; the caller says that nobody else runs.
+        unsafe { plan.restore(records, *platform) };
+        serialise();
+        clock.resume();
+        // SAFETY: `init` enabled it, and no site leads to it any more.
+        unsafe { backend.disable() };
+    }
+    STATE.advance(BUSY, NATIVE);
+    drop(masked);
+    Ok(())
+}
+
+/// Returns the function table: per op, the function that serves it now.
+pub fn table() -> &'static Table {
+    if STATE.word.load(Ordering::Acquire) == ACTIVE {
+        // SAFETY: the state is active, so `init` wrote the cell; it stays as it is until a teardown, after which
+        // callers keep functions that still work.
+        unsafe { &STATE.active().table }
+    } else {
+        &native::TABLE
+    }
+}
+
+/// Does the work of [`init`] between its two state changes.
+///
+/// # Safety
+///
+/// - The caller's promises of [`init`]; interrupts are masked, and the state is busy.
+unsafe fn choose_and_edit(
+    platform: &'static dyn Platform,
+    backends: &[&'static dyn Backend],
+) -> Result<Report, Error> {
+    let records = Records::of_image()?;
+    let command_line = CommandLine::new(platform.command_line());
+    let mut report = probe(backends, command_line)?;
+    report.sites = SiteCounts::all_native(records.len());
+    let mut active = Active {
+        platform,
+        backend: None,
+        table: native::TABLE,
+    };
+    if let Some((backend, offer)) = report.choose() {
+        let overrides = backend.overrides(&offer, command_line);
+        let plan = Plan::new(&native::TABLE.addresses(), &overrides.erase())?;
+        // SAFETY: the platform promises that its text is mapped and readable.
+        report.sites = unsafe { plan.validate(records, platform.text())? };
+        report.forms =
+            core::array::from_fn(|number| Op::new(number as u16).map_or(Kind::Native, |op| plan.kind(op)));
+        // SAFETY: the offer is from this backend's probe just now, on the boot CPU with interrupts off, and the state
+        // word says that it is not enabled.
+        unsafe { backend.enable(&offer, platform, &native::TABLE) }.map_err(|error| {
+            // SAFETY: it failed half-way, and no site was edited.
+            unsafe { backend.disable() };
+            Error::Enable {
+                backend: backend.name(),
+                error,
+            }
+        })?;
+        let clock = time::Continuity::of_native();
+        // SAFETY: the plan was validated for these records just now, and no other CPU runs.
+        unsafe { plan.apply(records, platform) };
+        serialise();
+        clock.resume();
+        active = Active {
+            backend: Some(backend),
+            table: native::TABLE.with(&overrides),
+            ..active
+        };
+    }
+    // SAFETY: the state is busy, so the cell is this call's alone.
+    unsafe { (*STATE.active.get()).write(active) };
+    Ok(report)
+}
+
+/// Asks every backend, and has them all outranked but the highest.
+fn probe(backends: &[&'static dyn Backend], command_line: CommandLine<'_>) -> Result<Report, Error> {
+    if backends.len() > BACKENDS_MAX {
+        return Err(Error::TooManyBackends(backends.len()));
+    }
+    // A site of its own: if the linker keeps no record at all, something is wrong.
+    let cpuid = |leaf, subleaf| sites::cpu::cpuid(leaf, subleaf);
+    let mut report = Report {
+        hypervisor: cpuid::first(&cpuid),
+        sites: SiteCounts::default(),
+        candidates: [None; BACKENDS_MAX],
+        forms: [Kind::Native; Op::COUNT],
+    };
+    for (slot, &backend) in report.candidates.iter_mut().zip(backends) {
+        let verdict = if command_line.has("nopv") {
+            Verdict::NotHere("nopv on the command line")
+        } else {
+            backend
+                .probe(&cpuid)
+                .map_or_else(Verdict::NotHere, Verdict::Chosen)
+        };
+        *slot = Some(Candidate { backend, verdict });
+    }
+    Ok(report)
+}
+
+impl Report {
+    /// Keeps one candidate chosen: the one with the highest rank, of equals the first.
+    fn choose(&mut self) -> Option<(&'static dyn Backend, Offer)> {
+        let mut best: Option<(&'static dyn Backend, Offer)> = None;
+        for candidate in self.candidates.iter().flatten() {
+            if let Verdict::Chosen(offer) = candidate.verdict
+                && best.is_none_or(|(_, other)| offer.rank > other.rank)
+            {
+                best = Some((candidate.backend, offer));
+            }
+        }
+        let mut seen = false;
+        for candidate in self.candidates.iter_mut().flatten() {
+            if let Verdict::Chosen(offer) = candidate.verdict {
+                if seen || best.is_some_and(|(_, other)| offer.rank != other.rank) {
+                    candidate.verdict = Verdict::Outranked;
+                } else {
+                    seen = true;
+                }
+            }
+        }
+        best
+    }
+}
+
+/// Has this CPU drop what it fetched ahead. Source: Intel SDM, Volume 3, "Handling Self- and Cross-Modifying Code".
+fn serialise() {
+    let _ = <Native as Cpu>::cpuid(0, 0);
+}
+
+/// Maskable interrupts off, natively: the ops that would do it are about to be edited.
+struct Masked(u64);
+
+impl Masked {
+    fn new() -> Self {
+        let flags = <Native as Irq>::save();
+        <Native as Irq>::disable();
+        Self(flags)
+    }
+}
+
+impl Drop for Masked {
+    fn drop(&mut self) {
+        // SAFETY: these are the flags that this CPU had.
+        unsafe { <Native as Irq>::restore(self.0) };
+    }
+}
+
+/// What `init` chose, for `teardown`.
+struct Active {
+    platform: &'static dyn Platform,
+    backend: Option<&'static dyn Backend>,
+    table: Table,
+}
+
+/// Where the image is in its life, and what was chosen while it is active.
+struct State {
+    word: AtomicU8,
+    active: UnsafeCell<MaybeUninit<Active>>,
+}
+
+const NATIVE: u8 = 0;
+const BUSY: u8 = 1;
+const ACTIVE: u8 = 2;
+
+static STATE: State = State {
+    word: AtomicU8::new(NATIVE),
+    active: UnsafeCell::new(MaybeUninit::uninit()),
+};
+
+// SAFETY: the cell is written only by whoever moved the word from NATIVE to BUSY, and read only while the word is
+// ACTIVE or by whoever moved it from there to BUSY.
+unsafe impl Sync for State {}
+
+impl State {
+    fn advance(&self, from: u8, to: u8) -> bool {
+        self.word
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
+    }
+
+    /// Returns what was chosen.
+    ///
+    /// # Safety
+    ///
+    /// - The word is ACTIVE, or was and this call moved it on.
+    unsafe fn active(&self) -> &Active {
+        // SAFETY: nobody writes the cell in these states.
+        let cell = unsafe { &*self.active.get() };
+        // SAFETY: it was written before the word became ACTIVE.
+        unsafe { cell.assume_init_ref() }
+    }
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("State").field(&self.word).finish()
+    }
+}

@@ -1,0 +1,30 @@
+#![no_std]
+#![doc = include_str!("../README.md")]
+
+#[cfg(test)]
+extern crate std;
+
+#[macro_use]
+mod site;
+
+pub mod apic;
+pub mod cpu;
+mod error;
+pub mod fixup;
+mod init;
+pub mod io;
+pub mod irq;
+pub mod mmu;
+mod native;
+mod patch;
+pub mod power;
+mod records;
+mod report;
+mod sites;
+mod text;
+pub mod time;
+
+pub use error::{Error, Flaw};
+pub use init::{init, table, teardown};
+pub use report::{BACKENDS_MAX, Report, SiteCounts};
+pub use vmi_abi::{Backend, CommandLine, Fault, Op, Platform};

@@ -1,0 +1,367 @@
+//! Hostile records: every one must be refused by name, with nothing written.
+
+use std::{boxed::Box, cell::UnsafeCell, vec::Vec};
+
+use proptest::prelude::*;
+use vmi_abi::{Inline, Op, cpu, io, irq, mmu};
+
+use super::*;
+
+const SITES: [Op; 6] = [
+    irq::disable::OP,
+    cpu::cycles::OP,
+    mmu::flush_local::OP,
+    irq::leave::OP,
+    io::delay::OP,
+    irq::disable::OP,
+];
+/// Bytes between two sites: they stand at every alignment.
+const GAP: usize = 3;
+const TEXT_LEN: usize = 64;
+
+/// An image: records and the text they name, at fixed distances.
+#[repr(C)]
+struct Image {
+    records: [Site; SITES.len()],
+    text: UnsafeCell<[u8; TEXT_LEN]>,
+    range: [Range<usize>; 1],
+}
+
+// SAFETY: used by one thread at a time.
+unsafe impl Sync for Image {}
+
+// SAFETY: the text is this image's own; nobody executes it.
+unsafe impl Platform for Image {
+    fn text(&self) -> &[Range<usize>] {
+        &self.range
+    }
+
+    unsafe fn write_text(&self, address: usize, bytes: &[u8]) {
+        let inside = address >= self.range[0].start && address + bytes.len() <= self.range[0].end;
+        assert!(inside, "a write outside the text");
+        let text = self
+            .text
+            .get()
+            .cast::<u8>()
+            .wrapping_add(address - self.range[0].start);
+        // SAFETY: inside the text, as just asserted.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), text, bytes.len()) };
+    }
+
+    fn physical_address(&self, address: usize) -> u64 {
+        address as u64
+    }
+}
+
+impl Image {
+    fn new() -> Box<Self> {
+        let record = Site {
+            offset: 0,
+            op: 0,
+            len: 5,
+            reserved: 0,
+        };
+        let mut image = Box::new(Self {
+            records: [record; SITES.len()],
+            text: UnsafeCell::new([0x90; TEXT_LEN]),
+            range: [0..0],
+        });
+        let start = image.text.get().addr();
+        image.range = [start..start + TEXT_LEN];
+        let functions = natives(start);
+        for (index, op) in SITES.into_iter().enumerate() {
+            let at = GAP + index * (5 + GAP);
+            let bytes = Text::native(op, functions[usize::from(op.number())])
+                .at(start + at)
+                .unwrap();
+            image.text.get_mut()[at..at + 5].copy_from_slice(&bytes.to_le_bytes()[..5]);
+            let here = (&raw const image.records[index]).addr();
+            image.records[index] = Site {
+                offset: (start + at - here) as i32,
+                op: op.number(),
+                ..record
+            };
+        }
+        image
+    }
+
+    fn text(&self) -> [u8; TEXT_LEN] {
+        // SAFETY: nobody writes meanwhile.
+        unsafe { *self.text.get() }
+    }
+
+    fn validate(&self, plan: &Plan) -> Result<SiteCounts, Error> {
+        let before = self.text();
+        // SAFETY: the range is this image's text.
+        let result = unsafe { plan.validate(Records::of_slice(&self.records), &self.range) };
+        assert_eq!(before, self.text(), "validation wrote to the text");
+        result
+    }
+
+    fn plan(&self, overrides: &[(Op, Erased)]) -> Plan {
+        let mut all = [Erased::Keep; Op::COUNT];
+        for (op, with) in overrides {
+            all[usize::from(op.number())] = *with;
+        }
+        Plan::new(&natives(self.text.get().addr()), &all).unwrap()
+    }
+
+    /// Returns the index and the flaw of the record that is refused.
+    fn refusal(&self) -> (usize, Flaw) {
+        match self.validate(&self.plan(&[])) {
+            Err(Error::Record { index, flaw, .. }) => (index, flaw),
+            other => panic!("not refused: {other:?}"),
+        }
+    }
+}
+
+/// Native functions within reach of a text.
+fn natives(text: usize) -> [usize; Op::COUNT] {
+    core::array::from_fn(|number| text + 0x1_0000 + 16 * number)
+}
+
+fn inline(bytes: &[u8]) -> Erased {
+    // SAFETY: never executed.
+    Erased::Inline(unsafe { Inline::promise(bytes) })
+}
+
+#[test]
+fn an_edit_writes_what_the_plan_says_and_restore_takes_it_back() {
+    let image = Image::new();
+    let original = image.text();
+    let target = image.range[0].end + 0x1000;
+    let plan = image.plan(&[
+        (irq::disable::OP, Erased::Nop),
+        (cpu::cycles::OP, inline(&[0x31, 0xc0])),
+        (mmu::flush_local::OP, Erased::Call(target)),
+        (irq::leave::OP, Erased::Call(target)),
+    ]);
+    let counts = SiteCounts {
+        total: 6,
+        native: 1,
+        call: 2,
+        inline: 1,
+        nop: 2,
+    };
+    assert_eq!(image.validate(&plan), Ok(counts));
+    let records = Records::of_slice(&image.records);
+    // SAFETY: validated; the text is this test's own.
+    unsafe { plan.apply(records, &*image) };
+    let site = |index: usize| {
+        let at = GAP + index * (5 + GAP);
+        (image.range[0].start + at, image.text()[at..at + 5].to_vec())
+    };
+    let branch = |opcode: u8, address: usize| {
+        let mut bytes = Vec::from([opcode]);
+        bytes.extend(((target - address - 5) as u32).to_le_bytes());
+        bytes
+    };
+    assert_eq!(site(0).1, [0x0f, 0x1f, 0x44, 0, 0]);
+    assert_eq!(site(1).1, [0x31, 0xc0, 0x0f, 0x1f, 0x00]);
+    assert_eq!(site(2).1, branch(0xe8, site(2).0), "a call op is called");
+    assert_eq!(site(3).1, branch(0xe9, site(3).0), "a jump op is jumped to");
+    assert_eq!(site(4).1, &original[GAP + 4 * (5 + GAP)..][..5], "kept");
+    assert_eq!(site(5).1, [0x0f, 0x1f, 0x44, 0, 0]);
+    // SAFETY: only the plan edited it.
+    unsafe { plan.restore(records, &*image) };
+    assert_eq!(image.text(), original);
+}
+
+#[test]
+fn row_21_site_outside_text() {
+    for index in 0..SITES.len() {
+        for offset in [i32::MIN, -0x1000, 0x1000, i32::MAX] {
+            let mut image = Image::new();
+            image.records[index].offset = offset;
+            let (found, flaw) = image.refusal();
+            assert!(
+                found == index && matches!(flaw, Flaw::OutsideText | Flaw::Order(_)),
+                "{index} {offset}: {flaw:?}"
+            );
+        }
+    }
+    let mut image = Image::new();
+    image.range[0].end = image.range[0].start + GAP + 5 * (5 + GAP) + 4;
+    assert_eq!(
+        image.refusal(),
+        (5, Flaw::OutsideText),
+        "the last byte is outside"
+    );
+    let mut image = Image::new();
+    image.range[0].start += GAP + 1;
+    assert_eq!(
+        image.refusal(),
+        (0, Flaw::OutsideText),
+        "the first byte is outside"
+    );
+    let mut image = Image::new();
+    image.range = [0..0];
+    assert_eq!(image.refusal(), (0, Flaw::OutsideText), "there is no text");
+}
+
+#[test]
+fn row_21_overlap() {
+    let mut image = Image::new();
+    image.records[2].offset = image.records[1].offset - 8 + 4;
+    let (index, flaw) = image.refusal();
+    assert!(index == 2 && matches!(flaw, Flaw::Order(_)), "{flaw:?}");
+}
+
+#[test]
+fn row_21_duplicate_record() {
+    let mut image = Image::new();
+    image.records[3] = Site {
+        offset: image.records[2].offset - 8,
+        ..image.records[2]
+    };
+    let (index, flaw) = image.refusal();
+    assert!(index == 3 && matches!(flaw, Flaw::Order(_)), "{flaw:?}");
+}
+
+#[test]
+fn row_21_records_in_swapped_order() {
+    let mut image = Image::new();
+    let [first, second] = [image.records[0], image.records[1]];
+    image.records[0] = Site {
+        offset: second.offset + 8,
+        ..second
+    };
+    image.records[1] = Site {
+        offset: first.offset - 8,
+        ..first
+    };
+    let (index, flaw) = image.refusal();
+    assert!(index == 1 && matches!(flaw, Flaw::Order(_)), "{flaw:?}");
+}
+
+#[test]
+fn row_21_old_bytes_differ() {
+    for index in 0..SITES.len() {
+        for byte in 0..5 {
+            let mut image = Image::new();
+            image.text.get_mut()[GAP + index * (5 + GAP) + byte] ^= 0x10;
+            let (found, flaw) = image.refusal();
+            assert!(
+                found == index && matches!(flaw, Flaw::Original { .. }),
+                "{index} {byte}: {flaw:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn row_21_length_mismatch() {
+    for len in (0..=u8::MAX).filter(|len| *len != 5) {
+        let mut image = Image::new();
+        image.records[4].len = len;
+        assert_eq!(
+            image.refusal(),
+            (
+                4,
+                Flaw::Len {
+                    op: io::delay::OP,
+                    found: len,
+                    expected: 5
+                }
+            )
+        );
+    }
+}
+
+#[test]
+fn a_record_of_another_or_of_no_op_is_refused() {
+    for number in (0..=u16::MAX).filter(|number| *number != irq::disable::OP.number()) {
+        let mut image = Image::new();
+        image.records[0].op = number;
+        let (index, flaw) = image.refusal();
+        assert_eq!(index, 0);
+        match Op::new(number) {
+            None => assert_eq!(flaw, Flaw::Op(number)),
+            Some(_) => assert!(matches!(flaw, Flaw::Original { .. }), "{flaw:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_reserved_field_in_use_is_refused() {
+    for value in 1..=u8::MAX {
+        let mut image = Image::new();
+        image.records[1].reserved = value;
+        assert_eq!(image.refusal(), (1, Flaw::Reserved(value)));
+    }
+}
+
+#[test]
+fn row_21_target_out_of_reach() {
+    let image = Image::new();
+    for distance in [1 << 31, 1 << 40, 1 << 63] {
+        let target = image.range[0].start.wrapping_add(distance + TEXT_LEN);
+        let error = image.validate(&image.plan(&[(cpu::cycles::OP, Erased::Call(target))]));
+        let Err(Error::Record { index: 1, flaw, .. }) = error else {
+            panic!("{error:?}")
+        };
+        assert_eq!(
+            flaw,
+            Flaw::Reach {
+                op: cpu::cycles::OP,
+                target
+            }
+        );
+    }
+}
+
+#[test]
+fn row_21_a_replacement_longer_than_the_site() {
+    let mut all = [Erased::Keep; Op::COUNT];
+    all[usize::from(io::delay::OP.number())] = inline(&[0x90; 6]);
+    let error = Plan::new(&natives(0), &all).unwrap_err();
+    assert_eq!(
+        error,
+        Error::Fit {
+            op: io::delay::OP,
+            len: 6,
+            site: 5
+        }
+    );
+}
+
+#[test]
+fn sites_in_several_ranges_of_text() {
+    let image = Image::new();
+    let start = image.range[0].start;
+    let split = start + GAP + 3 * (5 + GAP);
+    let records = Records::of_slice(&image.records);
+    // SAFETY: the ranges are inside this image's text.
+    let validate = |ranges: &[Range<usize>]| unsafe { image.plan(&[]).validate(records, ranges) };
+    assert!(validate(&[start..split, split..start + TEXT_LEN]).is_ok());
+    assert!(validate(&[0..1, start..split, split..split, split..start + TEXT_LEN]).is_ok());
+    assert!(
+        validate(&[start..split - 1, split + 1..start + TEXT_LEN]).is_err(),
+        "a site in the gap"
+    );
+    assert!(
+        validate(&[start..split + 2, split + 2..start + TEXT_LEN]).is_err(),
+        "a site across two ranges"
+    );
+}
+
+proptest! {
+    /// Whatever the records hold: those that pass name the native forms of their ops, in text, in order.
+    #[test]
+    fn what_passes_is_true(index in 0..SITES.len(), bytes: [u8; 8]) {
+        let mut image = Image::new();
+        let [o0, o1, o2, o3, n0, n1, len, reserved] = bytes;
+        let honest = image.records[index];
+        // Half the offsets stay near, or hardly any would be inside the text.
+        let offset = if o3 & 1 == 0 { honest.offset + i32::from(o0 as i8) } else { i32::from_le_bytes([o0, o1, o2, o3]) };
+        let op = if n1 & 1 == 0 { honest.op } else { u16::from_le_bytes([n0, n1]) };
+        let len = if len & 1 == 0 { honest.len } else { len };
+        let reserved = if reserved & 1 == 0 { 0 } else { reserved };
+        image.records[index] = Site { offset, op, len, reserved };
+        if image.validate(&image.plan(&[])).is_ok() {
+            prop_assert_eq!(image.records[index], honest);
+        } else {
+            prop_assert_ne!(image.records[index], honest);
+        }
+    }
+}

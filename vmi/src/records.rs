@@ -1,0 +1,87 @@
+//! The site records of the image.
+
+// UNSAFETY: makes a slice of what the linker gathered between two symbols.
+#![expect(unsafe_code)]
+
+use core::slice;
+
+use vmi_abi::Site;
+
+use crate::Error;
+
+unsafe extern "C" {
+    #[link_name = "__start_vmi_sites"]
+    static START: Site;
+    #[link_name = "__stop_vmi_sites"]
+    static STOP: Site;
+}
+
+/// Site records in the order in which they lie in the image. Their places are relative to their own addresses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Records<'a>(&'a [Site]);
+
+impl<'a> Records<'a> {
+    /// Returns the records of the running image.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoRecords`] and [`Error::RecordsCut`].
+    pub(crate) fn of_image() -> Result<Records<'static>, Error> {
+        let (start, stop) = (&raw const START, &raw const STOP);
+        let count = whole_records(start.addr(), stop.addr())?;
+        // SAFETY: the linker put `count` whole, aligned records between its two symbols; nothing writes them, and
+        // every bit pattern is a `Site`.
+        Ok(Records(unsafe { slice::from_raw_parts(start, count) }))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn of_slice(records: &'a [Site]) -> Self {
+        Self(records)
+    }
+
+    /// Returns how many records there are.
+    pub(crate) fn len(self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns the records with the addresses of their sites.
+    pub(crate) fn iter(self) -> impl Iterator<Item = (usize, &'a Site)> {
+        self.0.iter().map(|record| {
+            let here = (record as *const Site).addr();
+            (here.wrapping_add_signed(record.offset as isize), record)
+        })
+    }
+}
+
+/// Returns how many records lie between two addresses.
+fn whole_records(start: usize, stop: usize) -> Result<usize, Error> {
+    let bytes = stop.wrapping_sub(start);
+    match bytes {
+        0 => Err(Error::NoRecords),
+        _ if !start.is_multiple_of(align_of::<Site>())
+            || !bytes.is_multiple_of(size_of::<Site>())
+            || stop < start =>
+        {
+            Err(Error::RecordsCut(bytes))
+        }
+        _ => Ok(bytes / size_of::<Site>()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn row_21_empty_table_because_the_linker_dropped_it() {
+        assert_eq!(whole_records(0x1000, 0x1000), Err(Error::NoRecords));
+    }
+
+    #[test]
+    fn row_21_count_not_multiple_of_entry_size() {
+        assert_eq!(whole_records(0x1000, 0x1000 + 17), Err(Error::RecordsCut(17)));
+        assert_eq!(whole_records(0x1001, 0x1009), Err(Error::RecordsCut(8)));
+        assert!(matches!(whole_records(0x1008, 0x1000), Err(Error::RecordsCut(_))));
+        assert_eq!(whole_records(0x1000, 0x1010), Ok(2));
+    }
+}
