@@ -1,0 +1,113 @@
+//! KVM as a backend.
+
+// UNSAFETY: implements the unsafe methods of `Backend`.
+#![expect(unsafe_code)]
+
+use core::fmt;
+
+use vmi_abi::{
+    Backend, CommandLine, EnableError, Offer, Overrides, Platform, Rank, Table, cpuid::Cpuid,
+    time as abi_time,
+};
+
+use crate::{
+    Features, Hints, enabled, io, msr::ClockMsrs, per_cpu::BOOT, probe, pvclock, pvclock::Stability,
+    registration, time, wall_clock,
+};
+
+/// KVM, guest half.
+///
+/// Serves the time ops by the clock page and drops the I/O delay, each where the host's feature bits say so. The word
+/// `no-kvmclock` on the command line leaves the time ops native.
+#[derive(Clone, Copy, Debug)]
+pub struct Kvm;
+
+/// Returns the clock's MSRs and what its stable flag means, or `None` where the host has no clock.
+fn clock(offer: &Offer) -> Option<(ClockMsrs, Stability)> {
+    let features = features(offer);
+    let stable = features.contains(Features::CLOCKSOURCE_STABLE_BIT);
+    let stability = if stable {
+        Stability::Announced
+    } else {
+        Stability::Unknown
+    };
+    ClockMsrs::choose(features).map(|msrs| (msrs, stability))
+}
+
+fn features(offer: &Offer) -> Features {
+    Features::from_bits_retain(offer.features as u32)
+}
+
+impl Backend for Kvm {
+    fn name(&self) -> &'static str {
+        "kvm"
+    }
+
+    fn probe(&self, cpuid: &Cpuid<'_>) -> Result<Offer, &'static str> {
+        let found = probe::probe(cpuid).ok_or("no KVM signature in CPUID")?;
+        Ok(Offer {
+            rank: Rank::HYPERVISOR,
+            features: found.features.bits().into(),
+            hints: found.hints.bits().into(),
+            base_leaf: found.interface.base,
+        })
+    }
+
+    fn overrides(&self, offer: &Offer, command_line: CommandLine<'_>) -> Overrides {
+        let serves_time = clock(offer).is_some() && !command_line.has(time::OFF);
+        Overrides {
+            time: if serves_time {
+                time::OVERRIDES
+            } else {
+                abi_time::Overrides::KEEP
+            },
+            io: io::overrides(features(offer)),
+            ..Overrides::KEEP
+        }
+    }
+
+    fn describe(&self, offer: &Offer, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if offer.features == 0 {
+            f.write_str("none")?;
+        }
+        bitflags::parser::to_writer(&features(offer), &mut *f)?;
+        if offer.hints != 0 {
+            f.write_str(", hints: ")?;
+            bitflags::parser::to_writer(&Hints::from_bits_retain(offer.hints as u32), &mut *f)?;
+        }
+        Ok(())
+    }
+
+    unsafe fn enable(
+        &self,
+        offer: &Offer,
+        platform: &dyn Platform,
+        below: &'static Table,
+    ) -> Result<(), EnableError> {
+        enabled::set_below(below);
+        let Some((msrs, stability)) = clock(offer) else {
+            return Ok(());
+        };
+        enabled::set_clock(
+            msrs,
+            platform.physical_address((&raw const wall_clock::PAGE).addr()),
+        );
+        let address = platform.physical_address(pvclock::page_address());
+        if CommandLine::new(platform.command_line()).has(time::OFF) {
+            // SAFETY: the boot CPU in ring 0, by the caller's promise; the MSR was chosen by its feature bit.
+            return unsafe { registration::clear_inherited(below, msrs, &BOOT) }
+                .map_err(|_| EnableError::Refused(msrs.system_time));
+        }
+        // SAFETY: the boot CPU in ring 0, by the caller's promise; the MSR was chosen by its feature bit; the address
+        // is the page's by the promise of `Platform`, and the page is a static.
+        unsafe { registration::register(below, msrs, &BOOT, address, stability) }
+    }
+
+    unsafe fn disable(&self) {
+        if let (Some(table), Some((msrs, _))) = (enabled::below(), enabled::clock()) {
+            // SAFETY: the boot CPU in ring 0, where `enable` ran, by the caller's promise; the MSRs were chosen by
+            // their feature bit.
+            unsafe { registration::unregister(table, msrs, &BOOT) }
+        }
+    }
+}

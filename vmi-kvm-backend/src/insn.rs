@@ -1,0 +1,177 @@
+//! The instructions: everything in this crate that is written in assembly.
+
+// UNSAFETY: assembly.
+#![expect(unsafe_code)]
+
+use core::arch::{asm, naked_asm};
+
+use vmi_abi::{Fault, Leaf, cpu};
+
+/// Returns the time-stamp counter, read when everything before it has completed.
+///
+/// `lfence` in front, because `rdtsc` alone may execute before earlier loads: a CPU that has just seen a time stamp
+/// of another CPU could then read an earlier time itself. It completes all earlier instructions on Intel CPUs, and on
+/// AMD CPUs where the host made it dispatch-serializing, as every host with mitigations for speculation does (Intel
+/// SDM volume 2B, "RDTSC—Read Time-Stamp Counter"; AMD64 APM volume 3, "LFENCE").
+///
+/// Nothing behind, because what follows is the second look at the page's version, and that page changes only while
+/// this CPU is outside the guest: an exit falls between two instructions and throws away what was begun behind it.
+#[inline(always)]
+pub(crate) fn cycles() -> u64 {
+    let (low, high): (u64, u64);
+    // SAFETY: the instructions write RAX and RDX only, each with the upper half zero; `rdtsc` faults outside ring 0 only where the kernel says so.
+    // Without `nomem`, so that the compiler moves no load of the page across it; neither instruction changes flags or
+    // uses the stack.
+    unsafe {
+        asm!("lfence", "rdtsc", out("rax") low, out("rdx") high, options(nostack, preserves_flags));
+    }
+    high << 32 | low
+}
+
+/// Reads an MSR through `leaf`, the function that the table below has for it.
+///
+/// # Errors
+///
+/// When the access faults.
+///
+/// # Safety
+///
+/// - Called in ring 0.
+/// - Reading the MSR has no effect that the kernel does not expect.
+pub(crate) unsafe fn read_msr(leaf: Leaf<cpu::try_read_msr>, msr: u32) -> Result<u64, Fault> {
+    let (low, high): (u64, u64);
+    let fault: u64;
+    // SAFETY: the function keeps the op's contract: MSR number in ECX, value in EDX:EAX, fault in RSI. It
+    // aligns the stack itself. It preserves more than an ordinary function does; vector registers are why all of
+    // that function's clobbers are declared.
+    unsafe {
+        asm!(
+            "call {function}",
+            function = in(reg) leaf.address(),
+            in("rcx") u64::from(msr),
+            out("rax") low,
+            out("rdx") high,
+            out("rsi") fault,
+            clobber_abi("sysv64"),
+        );
+    }
+    if fault & 1 == 0 {
+        Ok(high << 32 | low & 0xffff_ffff)
+    } else {
+        Err(Fault)
+    }
+}
+
+/// Writes an MSR through `leaf`, the function that the table below has for it.
+///
+/// # Errors
+///
+/// When the access faults.
+///
+/// # Safety
+///
+/// - Called in ring 0.
+/// - What the write makes the hypervisor do is what the kernel expects; memory it names is the kernel's to give.
+pub(crate) unsafe fn write_msr(leaf: Leaf<cpu::try_write_msr>, msr: u32, value: u64) -> Result<(), Fault> {
+    let fault: u64;
+    // SAFETY: as in `read_msr`; the inputs are the number in ECX and the value in EDX:EAX. Without `nomem`: the host
+    // writes the page that is registered.
+    unsafe {
+        asm!(
+            "call {function}",
+            function = in(reg) leaf.address(),
+            in("rcx") u64::from(msr),
+            in("rax") value & 0xffff_ffff,
+            in("rdx") value >> 32,
+            out("rsi") fault,
+            clobber_abi("sysv64"),
+        );
+    }
+    if fault & 1 == 0 { Ok(()) } else { Err(Fault) }
+}
+
+// A hypercall takes its number in RAX and its arguments in RBX, RCX, RDX, RSI, and changes RAX only. A function of its
+// own each, not an `asm!` in the caller, because KVM may rewrite a foreign opcode where it stands, and RBX is the
+// compiler's.
+macro_rules! hypercalls {
+    ($( $(#[$doc:meta])* $name:ident $instruction:literal; )*) => { $(
+        $(#[$doc])*
+        ///
+        /// # Safety
+        ///
+        /// - Called in ring 0 of a guest of KVM, on a CPU that has the instruction.
+        /// - The arguments are what the call asks for, and what it does is what the kernel wants.
+        #[unsafe(naked)]
+        pub(crate) unsafe extern "sysv64" fn $name(number: u64, a0: u64, a1: u64, a2: u64, a3: u64) -> i64 {
+            naked_asm!(
+                "push rbx",
+                "mov rax, rdi",
+                "mov rbx, rsi",
+                "xchg rcx, rdx",
+                "mov rsi, r8",
+                $instruction,
+                "pop rbx",
+                "ret",
+            )
+        }
+    )* };
+}
+
+hypercalls! {
+    /// Calls KVM on a CPU with VMX.
+    vmcall "vmcall";
+    /// Calls KVM on a CPU with SVM.
+    vmmcall "vmmcall";
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use vmi_abi::{Override, leaf};
+
+    use super::*;
+
+    fn function<O>(entry: Override<Leaf<O>>) -> Leaf<O> {
+        match entry {
+            Override::Call(function) => function,
+            other => panic!("{other:?} is no function"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_msr_is_read_through_the_table(msr in 1_u32..) {
+            let mirrored = leaf!(cpu::try_read_msr, |msr: u32| Ok(u64::from(!msr) << 32 | u64::from(msr)));
+            // SAFETY: the function reads no MSR.
+            let value = unsafe { read_msr(function(mirrored), msr) };
+            prop_assert_eq!(value, Ok(u64::from(!msr) << 32 | u64::from(msr)));
+        }
+
+        #[test]
+        fn an_msr_is_written_through_the_table(msr: u32, value: u64) {
+            let checked = leaf!(cpu::try_write_msr, |msr: u32, value: u64| {
+                if value == u64::from(msr) << 32 | u64::from(!msr) { Ok(()) } else { Err(Fault) }
+            });
+            let write = |value| {
+                // SAFETY: the function writes no MSR.
+                unsafe { write_msr(function(checked), msr, value) }
+            };
+            let good = u64::from(msr) << 32 | u64::from(!msr);
+            prop_assert_eq!(write(good), Ok(()));
+            prop_assert_eq!(write(value).is_ok(), value == good);
+        }
+    }
+
+    #[test]
+    fn a_fault_is_reported() {
+        let faulting = leaf!(cpu::try_read_msr, |_| Err(Fault));
+        // SAFETY: the function reads no MSR.
+        assert_eq!(unsafe { read_msr(function(faulting), 5) }, Err(Fault));
+    }
+
+    #[test]
+    fn the_counter_ascends() {
+        let readings: std::vec::Vec<_> = (0..1000).map(|_| cycles()).collect();
+        assert!(readings.is_sorted() && readings[0] < readings[999]);
+    }
+}

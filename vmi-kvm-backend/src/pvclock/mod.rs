@@ -1,0 +1,32 @@
+//! The clock page: system time in shared memory, read without an exit.
+//!
+//! The host fills one [`TimeInfo`] per CPU, and the guest computes nanoseconds from it and the time-stamp counter.
+//! Nothing in the page is believed:
+//!
+//! - A read is valid only under an even version that is the same before and behind it; the number of tries is bounded.
+//! - Multiplier 0, a shift outside -31..=31 and a result above 64 bits are [`PageError`]s.
+//! - A time-stamp counter below the page's counts as no time gone by.
+//! - The stable flag is heeded only where CPUID gives it a meaning; without it every reading is held up against the
+//!   latest of all CPUs. With it, against the latest of this CPU, so that also a page that changes for the worse (a
+//!   migration) never turns the clock back.
+//! - While no valid reading can be had, time goes on from the last one at the pace of the table below.
+//!
+//! Source: KVM documentation, "KVM-specific MSRs" (`MSR_KVM_SYSTEM_TIME_NEW`).
+
+mod clock;
+mod line;
+mod local;
+mod page;
+mod registered;
+mod scale;
+#[cfg(test)]
+mod script;
+#[cfg(test)]
+mod tests;
+mod time_info;
+
+pub(crate) use clock::{Clock, Stability};
+pub(crate) use page::{Page, Source, Tries};
+pub use registered::{inherited_registration, page_address, pauses_seen, snapshot};
+pub use scale::{PageError, frequency_hz, nanoseconds};
+pub use time_info::{Flags, TimeInfo};

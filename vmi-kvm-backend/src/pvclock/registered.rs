@@ -1,0 +1,29 @@
+//! The boot CPU's clock page, for whoever wants to look at it.
+
+use super::{PageError, Source, TimeInfo, Tries};
+use crate::per_cpu::BOOT;
+
+/// Returns the page as it stood under one even version. All zero while it was never registered.
+///
+/// # Errors
+///
+/// [`PageError::Unfinished`] and [`PageError::Unsteady`] when a bounded number of tries were in vain.
+pub fn snapshot() -> Result<TimeInfo, PageError> {
+    Ok(BOOT.page.read(Tries::BOUNDED)?.0)
+}
+
+/// Returns the virtual address of the page: of a [`TimeInfo`] that the host may write at any moment.
+pub fn page_address() -> usize {
+    (&raw const BOOT.page).addr()
+}
+
+/// Returns how often the clock found, and cleared, the flag that says that the host had held the guest up.
+pub fn pauses_seen() -> u32 {
+    BOOT.clock.pauses()
+}
+
+/// Returns what the registration MSR held when [`Kvm`](crate::Kvm) was last enabled: a physical address with bit 0
+/// set where firmware had registered a page, else 0.
+pub fn inherited_registration() -> u64 {
+    BOOT.inherited()
+}
