@@ -1,0 +1,160 @@
+//! Checks of the interrupt flag, of waiting, and of the return from an interrupt.
+
+use core::arch::naked_asm;
+
+use vmi_abi::Irq;
+use vmi_native::Native;
+
+use super::{Check, PASSED};
+use crate::kernel::{
+    tally::{Verdict, equal, holds},
+    timer,
+};
+
+pub const CHECKS: &[Check] = &[
+    ("irq::save", save),
+    ("irq::restore", restore),
+    ("irq::disable", disable),
+    ("irq::enable", enable),
+    ("irq::wait", wait),
+    ("irq::halt", halt),
+    ("irq::leave", leave),
+    ("irq::Guard", guard),
+];
+
+/// The interrupt flag of RFLAGS.
+const IF: u64 = 1 << 9;
+/// Nanoseconds between two interrupts: long, because no second one may come while the first is looked at.
+const PERIOD: u32 = 10_000_000;
+
+/// Runs `check` with the flag set up by it, and leaves interrupts off.
+fn with_flag(enabled: bool, check: impl FnOnce() -> Verdict) -> Verdict {
+    if enabled {
+        <Native as Irq>::enable();
+    } else {
+        <Native as Irq>::disable();
+    }
+    let verdict = check();
+    <Native as Irq>::disable();
+    verdict
+}
+
+fn flag() -> bool {
+    <Native as Irq>::save() & IF != 0
+}
+
+fn save() -> Verdict {
+    with_flag(false, || {
+        equal("flag while off", vmi::irq::save().interrupts_enabled(), false)?;
+        Ok(PASSED)
+    })?;
+    with_flag(true, || {
+        equal("flag while on", vmi::irq::save().interrupts_enabled(), true)?;
+        equal("always-one bit", vmi::irq::save().bits() & 2, 2_u64)?;
+        Ok(PASSED)
+    })
+}
+
+fn restore() -> Verdict {
+    with_flag(true, || {
+        let on = vmi::irq::save();
+        <Native as Irq>::disable();
+        let off = vmi::irq::save();
+        vmi::irq::restore(on);
+        equal("flag when on is restored", flag(), true)?;
+        vmi::irq::restore(off);
+        equal("flag when off is restored", flag(), false)?;
+        Ok(PASSED)
+    })
+}
+
+fn disable() -> Verdict {
+    with_flag(true, || {
+        vmi::irq::disable();
+        equal("flag", flag(), false)?;
+        Ok(PASSED)
+    })
+}
+
+fn enable() -> Verdict {
+    with_flag(false, || {
+        vmi::irq::enable();
+        equal("flag", flag(), true)?;
+        Ok(PASSED)
+    })
+}
+
+/// An interrupt that is already pending when `wait` is called must end it: exactly one, without a second period.
+fn wait() -> Verdict {
+    with_flag(false, || {
+        timer::start(PERIOD);
+        timer::until_pending();
+        let before = timer::ticks();
+        vmi::irq::wait();
+        let on = flag();
+        <Native as Irq>::disable();
+        timer::stop();
+        equal("interrupts handled", timer::ticks() - before, 1_u64)?;
+        equal("flag behind", on, true)?;
+        Ok(PASSED)
+    })
+}
+
+/// From just behind one interrupt, a halt lasts until the next.
+fn halt() -> Verdict {
+    with_flag(true, || {
+        timer::start(PERIOD);
+        let first = timer::ticks();
+        while timer::ticks() == first {
+            core::hint::spin_loop();
+        }
+        let before = timer::ticks();
+        vmi::irq::halt();
+        let after = timer::ticks();
+        timer::stop();
+        holds("an interrupt ended the halt", after > before)?;
+        Ok(PASSED)
+    })
+}
+
+/// Returns 1 by way of an interrupt frame that leads there, 0 if the site lets control through.
+#[unsafe(naked)]
+extern "sysv64" fn leave_by_frame() -> u64 {
+    naked_asm!(
+        "mov rdx, rsp",
+        "mov eax, ss",
+        "push rax",
+        "push rdx",
+        "pushfq",
+        "mov eax, cs",
+        "push rax",
+        "lea rax, [rip + 2f]",
+        "push rax",
+        vmi::insn!(irq::leave),
+        "add rsp, 40",
+        "xor eax, eax",
+        "ret",
+        "2: mov eax, 1",
+        "ret",
+    )
+}
+
+fn leave() -> Verdict {
+    equal("landed", leave_by_frame(), 1_u64)?;
+    Ok(PASSED)
+}
+
+fn guard() -> Verdict {
+    with_flag(true, || {
+        {
+            let _outer = vmi::irq::Guard::new();
+            equal("flag inside", flag(), false)?;
+            drop(vmi::irq::Guard::new());
+            equal("flag behind the inner guard", flag(), false)?;
+        }
+        equal("flag behind the outer guard", flag(), true)?;
+        equal("flag in the closure", vmi::irq::without(flag), false)?;
+        equal("flag behind the closure", flag(), true)?;
+        Ok(PASSED)
+    })
+}

@@ -1,0 +1,236 @@
+//! Checks that belong to KVM: the clock page, the registrations, hypercalls; and that no hypervisor means no hypercall.
+
+// UNSAFETY: rewrites the clock page, reads KVM's MSRs, and issues hypercalls.
+#![expect(unsafe_code)]
+
+use core::{arch::naked_asm, ptr::NonNull};
+
+use vmi::{Platform, Report};
+use vmi_abi::Cpu;
+use vmi_kvm_backend::{
+    Features,
+    hypercall::{Error, Hypercall, Number},
+    msr::{self, ClockMsrs},
+    pvclock::{self, TimeInfo},
+};
+use vmi_native::Native;
+
+use super::{Check, PASSED};
+use crate::kernel::{
+    platform::PLATFORM,
+    tally::{Failure, Outcome, Verdict, between, equal, holds},
+    trap,
+};
+
+const WITH_CLOCK: &[Check] = &[
+    ("kvm: the clock is the page's formula", clock_is_formula),
+    (
+        "kvm: the clock follows a changed multiplier",
+        clock_follows_multiplier,
+    ),
+    ("kvm: the page is registered", page_is_registered),
+    ("kvm: the calendar needs no real-time clock", calendar_without_rtc),
+    ("kvm: an unknown hypercall is refused", unknown_hypercall),
+];
+const WITHOUT_CLOCK: &[Check] = &[
+    ("kvm: no page is registered", no_page_is_registered),
+    ("kvm: an unknown hypercall is refused", unknown_hypercall),
+];
+const BARE: &[Check] = &[("hypercall opcodes are undefined", opcodes_are_undefined)];
+
+/// Returns the checks for the chosen backend.
+pub fn checks(report: &Report) -> &'static [Check] {
+    match (report.backend(), report.hypervisor.is_some()) {
+        ("kvm", _) if serves_time() => WITH_CLOCK,
+        ("kvm", _) => WITHOUT_CLOCK,
+        (_, false) => BARE,
+        _ => &[],
+    }
+}
+
+/// Returns the checks of what the chosen backend left behind.
+pub fn checks_after(report: &Report) -> &'static [Check] {
+    const LEFT: &[Check] = &[("kvm: no page is registered", no_page_is_registered)];
+    if report.backend() == "kvm" { LEFT } else { &[] }
+}
+
+fn serves_time() -> bool {
+    !vmi::CommandLine::new(PLATFORM.get().command_line()).has("no-kvmclock")
+}
+
+fn cpuid(leaf: u32, subleaf: u32) -> core::arch::x86_64::CpuidResult {
+    <Native as Cpu>::cpuid(leaf, subleaf)
+}
+
+fn clock_msrs() -> Option<ClockMsrs> {
+    ClockMsrs::choose(vmi_kvm_backend::probe(&cpuid).map_or(Features::empty(), |found| found.features))
+}
+
+fn clock_is_formula() -> Verdict {
+    for _ in 0..1000 {
+        let page = snapshot()?;
+        let before = <Native as Cpu>::cycles();
+        let found = vmi::time::now_ns().wrapping_sub(vmi::time::offset_ns());
+        let after = <Native as Cpu>::cycles();
+        if snapshot()? == page {
+            between("nanoseconds", at(&page, before), found, at(&page, after))?;
+        }
+    }
+    Ok(PASSED)
+}
+
+fn snapshot() -> Result<TimeInfo, Failure> {
+    let page = pvclock::snapshot();
+    holds("the page can be read", page.is_ok())?;
+    Ok(page.unwrap_or_default())
+}
+
+fn at(page: &TimeInfo, tsc: u64) -> u64 {
+    pvclock::nanoseconds(page, tsc).unwrap_or(0)
+}
+
+/// Doubles the multiplier, as a host does that finds its counter half as fast, and looks how far the clock gets. The
+/// host may write its own values back at any time; then the next try counts.
+fn clock_follows_multiplier() -> Verdict {
+    const TRIES: usize = 5;
+    let mut verdict = Ok(PASSED);
+    for _ in 0..TRIES {
+        let honest = snapshot()?;
+        let now = <Native as Cpu>::cycles();
+        let doubled = TimeInfo {
+            tsc_timestamp: now,
+            system_time: at(&honest, now),
+            tsc_shift: honest.tsc_shift + 1,
+            ..honest
+        };
+        publish(&doubled);
+        let start = vmi::time::now_ns();
+        let span = vmi::time::frequency().map_or(1_000_000_000, |hertz| hertz.get()) / 200;
+        while <Native as Cpu>::cycles() - now < span {
+            core::hint::spin_loop();
+        }
+        let (before, found, after) = (
+            <Native as Cpu>::cycles(),
+            vmi::time::now_ns() - start,
+            <Native as Cpu>::cycles(),
+        );
+        let still_doubled = snapshot()?.tsc_shift == doubled.tsc_shift;
+        publish(&honest);
+        wait_for_honest_time();
+        let ns = |tsc| at(&honest, tsc) - at(&honest, now);
+        verdict = between(
+            "nanoseconds",
+            2 * ns(before) - ns(before) / 10,
+            found,
+            2 * ns(after),
+        )
+        .map(|()| PASSED);
+        if still_doubled && verdict.is_ok() {
+            break;
+        }
+    }
+    verdict
+}
+
+/// Writes the page as the host does: under an odd version, which is even and new behind it.
+fn publish(info: &TimeInfo) {
+    let page = core::ptr::with_exposed_provenance_mut::<TimeInfo>(pvclock::page_address());
+    // The version is the first field.
+    let page_version = page.cast::<u32>();
+    // SAFETY: the page is memory of this image that only the host and this check write.
+    let version = unsafe { page_version.read_volatile() } | 1;
+    // SAFETY: as above; readers see that the page is being written.
+    unsafe { page_version.write_volatile(version) };
+    // SAFETY: as above.
+    unsafe { page.write_volatile(TimeInfo { version, ..*info }) };
+    // SAFETY: as above.
+    unsafe { page_version.write_volatile(version.wrapping_add(1)) };
+}
+
+/// The clock stands still until the page's time has passed what was read from the doubled one.
+fn wait_for_honest_time() {
+    let stuck = vmi::time::now_ns();
+    while vmi::time::now_ns() <= stuck {
+        core::hint::spin_loop();
+    }
+}
+
+fn page_is_registered() -> Verdict {
+    let page = PLATFORM.get().physical_address(pvclock::page_address());
+    equal("system time MSR", registration(), page | msr::ENABLE)?;
+    Ok(PASSED)
+}
+
+/// Also a page that firmware registered must be gone: its memory is the kernel's now.
+fn no_page_is_registered() -> Verdict {
+    equal("system time MSR", registration(), msr::RESET)?;
+    Ok(PASSED)
+}
+
+fn registration() -> u64 {
+    clock_msrs().map_or(0, |msrs| {
+        // SAFETY: the MSR is announced by CPUID.
+        unsafe { <Native as Cpu>::read_msr(msrs.system_time) }
+    })
+}
+
+fn calendar_without_rtc() -> Verdict {
+    holds("there is a wall clock", vmi::time::wall_clock().is_some())?;
+    Ok(PASSED)
+}
+
+/// No hypercall has this number.
+const UNKNOWN: Number = Number(0x7fff_0000);
+
+fn unknown_hypercall() -> Verdict {
+    let Some(hypercall) = Hypercall::detect(&cpuid) else {
+        return Ok(Outcome::Skipped(
+            "the CPU's vendor has no known hypercall instruction",
+        ));
+    };
+    // SAFETY: no such call.
+    let found = unsafe { hypercall.call(UNKNOWN, 0, 0, 0, 0) };
+    equal("result", found as u64, Error::NO_SUCH_CALL.0 as u64)?;
+    Ok(PASSED)
+}
+
+/// Executes `vmcall` or `vmmcall`; returns 0, or 1 at the landing.
+macro_rules! call_opcode {
+    ($name:ident $landing:ident $opcode:literal) => {
+        #[unsafe(naked)]
+        extern "sysv64" fn $name() -> u64 {
+            naked_asm!(
+                "push rbx",
+                "mov rax, -1",
+                $opcode,
+                "pop rbx",
+                "xor eax, eax",
+                "ret",
+                concat!(stringify!($landing), ": pop rbx"),
+                "mov eax, 1",
+                "ret",
+            )
+        }
+        unsafe extern "C" {
+            static $landing: u8;
+        }
+    };
+}
+call_opcode!(vmcall vmcall_landing "vmcall");
+call_opcode!(vmmcall vmmcall_landing "vmmcall");
+
+fn opcodes_are_undefined() -> Verdict {
+    let calls: [(extern "sysv64" fn() -> u64, *const u8); 2] = [
+        (vmcall, &raw const vmcall_landing),
+        (vmmcall, &raw const vmmcall_landing),
+    ];
+    for (call, landing) in calls {
+        let landing = NonNull::new(landing.cast_mut()).map_or(0, |landing| landing.addr().get() as u64);
+        equal(
+            "undefined",
+            trap::expecting(trap::INVALID_OPCODE, landing, || call()),
+            1_u64,
+        )?;
+    }
+    Ok(PASSED)
+}

@@ -1,0 +1,91 @@
+//! Checks of page-table stores and flushes, by what is read through a window whose mapping changes.
+
+// UNSAFETY: changes the mapping of the window.
+#![expect(unsafe_code)]
+
+use vmi_abi::Mmu;
+use vmi_native::Native;
+use x86_64::VirtAddr;
+
+use super::{Check, PASSED};
+use crate::kernel::{
+    paging::{GLOBAL, PRESENT, Page, WINDOW, WRITABLE, window_entry},
+    tally::{Outcome, Verdict, equal},
+};
+
+pub const CHECKS: &[Check] = &[
+    ("mmu::set_entry", set_entry),
+    ("mmu::flush_page", flush_page),
+    ("mmu::flush_local", flush_local),
+    ("mmu::flush_global", flush_global),
+];
+
+/// Two frames that hold their own marks.
+static FRAMES: [Page; 2] = [const { Page::new() }; 2];
+const MARKS: [u64; 2] = [0x1111_2222_3333_4444, 0x5555_6666_7777_8888];
+
+/// Maps the window to the first frame, and reads its mark through it.
+fn map_first(flags: u64) -> Result<*mut u64, crate::kernel::tally::Failure> {
+    for (frame, mark) in FRAMES.iter().zip(MARKS) {
+        // SAFETY: the frames are for this alone.
+        unsafe { frame.entry(0).write_volatile(mark) };
+    }
+    let entry = window_entry();
+    // SAFETY: nothing else uses the window.
+    unsafe { entry.write_volatile(leading_to(0, flags)) };
+    <Native as Mmu>::flush_page(WINDOW as u64);
+    equal("through the first mapping", seen(), MARKS[0])?;
+    Ok(entry)
+}
+
+fn leading_to(frame: usize, flags: u64) -> u64 {
+    FRAMES[frame].physical() | PRESENT | WRITABLE | flags
+}
+
+/// Returns what the window shows.
+fn seen() -> u64 {
+    let window = core::ptr::with_exposed_provenance::<u64>(WINDOW);
+    // SAFETY: the window is mapped to one of the frames.
+    unsafe { window.read_volatile() }
+}
+
+fn set_entry() -> Verdict {
+    let entry = map_first(0)?;
+    let value = leading_to(1, 0);
+    // SAFETY: nothing else uses the window.
+    unsafe { vmi::mmu::set_entry(entry, value) };
+    // SAFETY: the entry is mapped; the CPU may have set its accessed bit.
+    let found = unsafe { entry.read_volatile() } & !(1 << 5);
+    equal("entry", found, value)?;
+    <Native as Mmu>::flush_page(WINDOW as u64);
+    equal("through the new mapping", seen(), MARKS[1])?;
+    Ok(PASSED)
+}
+
+/// Remaps the window behind the TLB's back, flushes, and looks. Where the TLB had forgotten the old mapping by itself,
+/// nothing was shown.
+fn flushed_by(flush: fn(), flags: u64) -> Verdict {
+    let entry = map_first(flags)?;
+    // SAFETY: nothing else uses the window.
+    unsafe { entry.write_volatile(leading_to(1, flags)) };
+    let stale = seen() == MARKS[0];
+    flush();
+    equal("behind the flush", seen(), MARKS[1])?;
+    Ok(if stale {
+        PASSED
+    } else {
+        Outcome::Skipped("the TLB held no stale entry")
+    })
+}
+
+fn flush_page() -> Verdict {
+    flushed_by(|| vmi::mmu::flush_page(VirtAddr::new(WINDOW as u64)), 0)
+}
+
+fn flush_local() -> Verdict {
+    flushed_by(vmi::mmu::flush_local, 0)
+}
+
+fn flush_global() -> Verdict {
+    flushed_by(vmi::mmu::flush_global, GLOBAL)
+}

@@ -1,0 +1,179 @@
+//! What the words on the command line have the kernel do.
+
+// UNSAFETY: calls `init` and `teardown`.
+#![expect(unsafe_code)]
+
+use vmi::{Backend, CommandLine, Error, Op, Platform, Report};
+use vmi_kvm_backend::Kvm;
+
+use super::{
+    canary, checks,
+    console::line,
+    exit::{Code, exit},
+    image,
+    mutant::Mutant,
+    platform::PLATFORM,
+    selftest,
+    tally::{Tally, equal},
+    trace,
+};
+
+/// Runs what the command line asks for, prints the summary and ends the run:
+///
+/// | word | what runs |
+/// | --- | --- |
+/// | (none) | all checks: before `init`, after it with the backend it chose, and after the teardown |
+/// | `no-init` | all checks, natively; `init` is never called |
+/// | `backend=selftest` | all checks, once for every form in which a backend can replace ops |
+/// | `mutate=OP` | the check of one op, which must fail: the op is replaced by nothing or by a constant |
+/// | `power=shutdown`, `power=reboot` | that op, in the phase that `phase=` names: `before`, `after` or `teardown` |
+/// | `trace` | reads of the clock, and as many control instructions, for a trace of exits |
+/// | `epoch=SECONDS` | tells the checks the time of day |
+///
+/// The library itself heeds `nopv`, and the KVM backend `no-kvmclock`.
+pub fn run() -> ! {
+    let command_line = CommandLine::new(PLATFORM.get().command_line());
+    line!(
+        "vmi sample kernel {}, {} bytes of text",
+        env!("CARGO_PKG_VERSION"),
+        text_len()
+    );
+    let mut tally = Tally::default();
+    if command_line.value("backend") == Some("selftest") {
+        every_form(&mut tally);
+    } else if let Some(name) = command_line.value("mutate") {
+        mutate(&mut tally, name);
+    } else if let Some(action) = command_line.value("power") {
+        power(&mut tally, action, command_line.value("phase"));
+    } else if command_line.has("trace") {
+        if start(&mut tally, &[&Kvm]).is_some() {
+            trace::run();
+            tally.count(
+                "trace",
+                "done",
+                equal("reads", trace::READS, trace::READS).map(|()| checks::PASSED),
+            );
+        }
+    } else if command_line.has("no-init") {
+        checks::run("native", &mut tally);
+        canary::run("native", &mut tally);
+    } else {
+        whole_life(&mut tally);
+    }
+    line!("{tally}");
+    exit(if tally.passed() {
+        Code::Passed
+    } else {
+        Code::Failed
+    })
+}
+
+/// All checks in the three phases of a kernel's life.
+fn whole_life(tally: &mut Tally) {
+    let hash = image::text_hash();
+    checks::run("before", tally);
+    canary::run("before", tally);
+    let Some(report) = start(tally, &[&Kvm]) else {
+        checks::run("refused", tally);
+        return canary::run("refused", tally);
+    };
+    checks::run("after", tally);
+    canary::run("after", tally);
+    checks::run_for_backend(&report, tally);
+    stop(tally, hash);
+    checks::run("teardown", tally);
+    canary::run("teardown", tally);
+    checks::run_after_backend(&report, tally);
+}
+
+/// All checks with the backend that replaces every op, once for every form of replacement.
+fn every_form(tally: &mut Tally) {
+    let hash = image::text_hash();
+    for backend in &selftest::FORMS {
+        let phase = backend.phase();
+        selftest::forget_counts();
+        let Some(report) = start(tally, &[backend]) else {
+            return;
+        };
+        checks::run(phase, tally);
+        canary::run(phase, tally);
+        tally.count(phase, "every site is edited", backend.edited(&report.sites));
+        tally.count(phase, "every replacement is called", backend.counted());
+        stop(tally, hash);
+    }
+}
+
+/// The check of one op, which is to fail, since the op does nothing.
+fn mutate(tally: &mut Tally, name: &str) {
+    let Some(op) = Op::named(name) else {
+        return tally.fail("mutate", name, "no such op");
+    };
+    static MUTANT: Mutant = Mutant::new();
+    MUTANT.set(op);
+    if start(tally, &[&MUTANT]).is_none() {
+        return;
+    }
+    match name.strip_prefix("power::") {
+        Some(action) => switch(tally, action),
+        None => checks::run_one("mutant", op, tally),
+    }
+}
+
+/// Switches off or resets in the phase asked for.
+fn power(tally: &mut Tally, action: &str, phase: Option<&str>) {
+    let hash = image::text_hash();
+    if phase.is_some_and(|phase| phase != "before") {
+        start(tally, &[&Kvm]);
+    }
+    if phase == Some("teardown") {
+        stop(tally, hash);
+    }
+    switch(tally, action);
+}
+
+/// Switches off or resets. What comes back from that has failed.
+fn switch(tally: &mut Tally, action: &str) {
+    match action {
+        "shutdown" => vmi::power::shutdown(),
+        "reboot" => vmi::power::reboot(),
+        _ => return tally.fail("power", action, "neither shutdown nor reboot"),
+    }
+    tally.fail("power", action, "the machine is still on");
+}
+
+/// Initialises the library and prints its report.
+fn start(tally: &mut Tally, backends: &[&'static dyn Backend]) -> Option<Report> {
+    // SAFETY: one CPU, ring 0, and handlers without ops until a timer is started.
+    match unsafe { vmi::init(PLATFORM.get(), backends) } {
+        Ok(report) => {
+            line!("{report}");
+            // SAFETY: as above; this call must be refused.
+            let again = unsafe { vmi::init(PLATFORM.get(), backends) };
+            if !matches!(again, Err(Error::AlreadyInitialised)) {
+                tally.fail("init", "vmi::init", "a second call was not refused");
+            }
+            Some(report)
+        }
+        Err(error) => {
+            tally.fail("init", "vmi::init", error);
+            None
+        }
+    }
+}
+
+/// Tears down and holds the text against the hash it had.
+fn stop(tally: &mut Tally, hash: u64) {
+    // SAFETY: one CPU, and not in an interrupt.
+    if let Err(error) = unsafe { vmi::teardown() } {
+        tally.fail("teardown", "vmi::teardown", error);
+    }
+    tally.count(
+        "teardown",
+        "text",
+        equal("hash", image::text_hash(), hash).map(|()| checks::PASSED),
+    );
+}
+
+fn text_len() -> usize {
+    PLATFORM.get().text().iter().map(|range| range.len()).sum()
+}

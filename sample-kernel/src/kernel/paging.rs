@@ -1,0 +1,187 @@
+//! Page tables: write-protected text, no executable data, and a window whose mapping the checks change.
+
+// UNSAFETY: edits the page tables in use.
+#![expect(unsafe_code)]
+
+use core::cell::UnsafeCell;
+
+use vmi_abi::{Cpu, Mmu, Platform};
+use vmi_native::Native;
+use x86_64::registers::{
+    control::Cr0Flags,
+    model_specific::{Efer, EferFlags},
+};
+
+use super::{image, platform::PLATFORM};
+
+/// Page-table bits. Source: Intel SDM, Volume 3, "4-Level Paging and 5-Level Paging".
+pub const PRESENT: u64 = 1;
+pub const WRITABLE: u64 = 1 << 1;
+const LARGE: u64 = 1 << 7;
+pub const GLOBAL: u64 = 1 << 8;
+const NO_EXECUTE: u64 = 1 << 63;
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+
+const PAGE: usize = 4096;
+const LARGE_PAGE: usize = 512 * PAGE;
+
+/// A page of anything: a table, or a frame.
+#[repr(C, align(4096))]
+pub struct Page(UnsafeCell<[u64; 512]>);
+
+// SAFETY: one CPU; whoever writes to a page says in his own words why nobody else uses it.
+unsafe impl Sync for Page {}
+
+impl Page {
+    /// Returns a page of zeros.
+    pub const fn new() -> Self {
+        Self(UnsafeCell::new([0; 512]))
+    }
+
+    /// Returns the address of an entry.
+    pub fn entry(&self, index: usize) -> *mut u64 {
+        assert!(index < 512);
+        self.0.get().cast::<u64>().wrapping_add(index)
+    }
+
+    /// Returns the physical address of the page.
+    pub fn physical(&self) -> u64 {
+        PLATFORM.get().physical_address(self.0.get().addr())
+    }
+}
+
+unsafe extern "C" {
+    /// The four page directories of `boot.s`, which map the first 4 GiB.
+    static boot_directories: [Page; 4];
+}
+
+/// Tables for the 4 KiB pages of the image: 16 MiB of it.
+static TABLES: [Page; 8] = [const { Page::new() }; 8];
+
+/// Maps every segment of the image as its program header says, and everything else writable and not executable.
+///
+/// # Panics
+///
+/// When the image is too large for its tables.
+///
+/// # Safety
+///
+/// - The page tables of `boot.s` are in use, and [`PLATFORM`] is set.
+/// - The stack, and all that is written to, lies in writable segments.
+pub unsafe fn protect() {
+    let no_execute = allow_no_execute();
+    // SAFETY: the symbol is that of `boot.s`.
+    let directories = unsafe { &boot_directories };
+    for frame in 0..2048 {
+        let entry = directories[frame / 512].entry(frame % 512);
+        // SAFETY: nothing of the image has been moved to a table yet, and the rest need not be executable.
+        unsafe {
+            entry.write_volatile((frame * LARGE_PAGE) as u64 | PRESENT | WRITABLE | LARGE | no_execute)
+        };
+    }
+    let physical = |address: usize| PLATFORM.get().physical_address(address) as usize;
+    let (mut start, mut end) = (usize::MAX, 0);
+    for segment in image::segments() {
+        start = start.min(physical(segment.range.start) / LARGE_PAGE);
+        end = end.max(physical(segment.range.end - 1) / LARGE_PAGE + 1);
+    }
+    assert!(
+        end - start <= TABLES.len(),
+        "the image needs {} page tables",
+        end - start
+    );
+    for (frame, table) in (start..end).zip(&TABLES) {
+        for page in 0..512 {
+            let address = (frame * LARGE_PAGE + page * PAGE) as u64;
+            // SAFETY: the table is not in use yet.
+            unsafe { table.entry(page).write(address | PRESENT | WRITABLE | no_execute) };
+        }
+    }
+    for segment in image::segments() {
+        let first = physical(segment.range.start) / PAGE;
+        let last = physical(segment.range.end - 1) / PAGE;
+        for page in first..=last {
+            let mut entry = (page * PAGE) as u64 | PRESENT;
+            entry |= if segment.writable { WRITABLE } else { 0 };
+            entry |= if segment.executable { 0 } else { no_execute };
+            // SAFETY: the table is not in use yet.
+            unsafe { TABLES[page / 512 - start].entry(page % 512).write(entry) };
+        }
+    }
+    for (frame, table) in (start..end).zip(&TABLES) {
+        let entry = directories[frame / 512].entry(frame % 512);
+        // SAFETY: the table maps the same frames, and the image's segments as they are used.
+        unsafe { entry.write_volatile(table.physical() | PRESENT | WRITABLE) };
+    }
+    let cr0 = <Native as Cpu>::read_cr0() | Cr0Flags::WRITE_PROTECT.bits();
+    // SAFETY: ring 0 now keeps to what the tables say, which is what it uses.
+    unsafe { <Native as Cpu>::write_cr0(cr0) };
+    <Native as Mmu>::flush_local();
+}
+
+/// Returns the bit that forbids execution, where the CPU has it, and lets the CPU heed it.
+fn allow_no_execute() -> u64 {
+    let extended = <Native as Cpu>::cpuid(0x8000_0001, 0);
+    if extended.edx & 1 << 20 == 0 {
+        return 0;
+    }
+    // SAFETY: the CPU has the feature.
+    unsafe { Efer::update(|efer| *efer |= EferFlags::NO_EXECUTE_ENABLE) };
+    NO_EXECUTE
+}
+
+/// The entry of the top table that leads to the window, and the address it starts at.
+const WINDOW_INDEX: usize = 1;
+/// A page of virtual memory that nothing else uses.
+pub const WINDOW: usize = WINDOW_INDEX << 39;
+
+static WINDOW_TABLES: [Page; 3] = [const { Page::new() }; 3];
+
+/// Returns the page-table entry of [`WINDOW`], and makes the tables that lead to it.
+pub fn window_entry() -> *mut u64 {
+    let [third, second, first] = &WINDOW_TABLES;
+    let lead = |entry: *mut u64, table: &Page| {
+        // SAFETY: the entry leads to the window and nothing else.
+        unsafe { entry.write_volatile(table.physical() | PRESENT | WRITABLE) };
+    };
+    lead(top_entry(WINDOW_INDEX), third);
+    lead(third.entry(0), second);
+    lead(second.entry(0), first);
+    first.entry(0)
+}
+
+/// Returns an entry of the top table in use, which lies below 4 GiB and so is mapped where it is.
+fn top_entry(index: usize) -> *mut u64 {
+    let top = (<Native as Cpu>::read_cr3() & ADDRESS) as usize;
+    core::ptr::with_exposed_provenance_mut::<u64>(top).wrapping_add(index)
+}
+
+/// Copies the top table into `page` and returns the value of CR3 that selects the copy.
+pub fn copy_of_top_table(page: &Page) -> u64 {
+    for index in 0..512 {
+        // SAFETY: the top table is mapped.
+        let entry = unsafe { top_entry(index).read_volatile() };
+        // SAFETY: the page is not in use as a table, or holds the same entries.
+        unsafe { page.entry(index).write_volatile(entry) };
+    }
+    page.physical()
+}
+
+/// Tells whether the page at `address` may be written to, as the tables in use say.
+pub fn is_writable(address: usize) -> bool {
+    let mut table = (<Native as Cpu>::read_cr3() & ADDRESS) as usize;
+    for shift in [39, 30, 21, 12] {
+        let index = address >> shift & 511;
+        let entry = core::ptr::with_exposed_provenance::<u64>(table).wrapping_add(index);
+        // SAFETY: page tables lie below 4 GiB and so are mapped where they are.
+        let entry = unsafe { entry.read_volatile() };
+        if entry & WRITABLE == 0 {
+            return false;
+        }
+        if shift == 12 || entry & LARGE != 0 {
+            return true;
+        }
+        table = (entry & ADDRESS) as usize;
+    }
+    true
+}

@@ -1,0 +1,111 @@
+//! The local APIC's timer: the interrupt that the checks wait for.
+
+// UNSAFETY: accesses the local APIC and masks the legacy interrupt controllers.
+#![expect(unsafe_code)]
+
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+
+use vmi_abi::Io;
+use vmi_native::Native;
+
+/// Where the local APIC's registers are mapped, at their physical address after reset. Source: Intel SDM, Volume 3,
+/// "Local APIC Register Address Map".
+const APIC: usize = 0xfee0_0000;
+const EOI: usize = 0xb0;
+const SPURIOUS: usize = 0xf0;
+const IN_SERVICE: usize = 0x100;
+const LVT_TIMER: usize = 0x320;
+const INITIAL_COUNT: usize = 0x380;
+const DIVIDE: usize = 0x3e0;
+
+const PERIODIC: u32 = 1 << 17;
+const MASKED: u32 = 1 << 16;
+const VECTOR: u8 = 0x40;
+const SPURIOUS_VECTOR: u8 = 0xff;
+
+static TICKS: AtomicU64 = AtomicU64::new(0);
+/// Whether the next interrupt is ended by the op, and what the in-service bit said before and after.
+static BY_OP: AtomicBool = AtomicBool::new(false);
+static IN_SERVICE_BEFORE: AtomicBool = AtomicBool::new(false);
+static IN_SERVICE_AFTER: AtomicBool = AtomicBool::new(false);
+
+/// Masks the legacy controllers and enables the local APIC.
+pub fn enable() {
+    for port in [0x21, 0xa1] {
+        // SAFETY: all lines of the 8259s masked; without them nobody listens.
+        unsafe { <Native as Io>::out8(port, 0xff) };
+    }
+    write(SPURIOUS, 0x100 | u32::from(SPURIOUS_VECTOR));
+    write(DIVIDE, 0b1011);
+}
+
+/// Starts the timer: an interrupt every `count` ticks of the APIC's bus clock, a nanosecond each on the hosts we know.
+pub fn start(count: u32) {
+    write(LVT_TIMER, PERIODIC | u32::from(VECTOR));
+    write(INITIAL_COUNT, count);
+}
+
+/// Stops the timer.
+pub fn stop() {
+    write(LVT_TIMER, MASKED);
+    write(INITIAL_COUNT, 0);
+}
+
+/// Returns how many timer interrupts were handled.
+pub fn ticks() -> u64 {
+    TICKS.load(Relaxed)
+}
+
+/// Has the next timer interrupt ended by `vmi::apic::eoi`.
+pub fn end_next_by_op() {
+    BY_OP.store(true, Relaxed);
+}
+
+/// Returns what the in-service bit was before and after the op ended an interrupt.
+pub fn in_service_around_op() -> (bool, bool) {
+    (IN_SERVICE_BEFORE.load(Relaxed), IN_SERVICE_AFTER.load(Relaxed))
+}
+
+/// Handles an interrupt.
+pub fn on_interrupt(vector: u8) {
+    if vector != VECTOR {
+        return;
+    }
+    if BY_OP.swap(false, Relaxed) {
+        IN_SERVICE_BEFORE.store(in_service(), Relaxed);
+        // SAFETY: the APIC is mapped at its physical address; its interrupt is in service and done with.
+        unsafe { vmi::apic::eoi() };
+        IN_SERVICE_AFTER.store(in_service(), Relaxed);
+    }
+    if in_service() {
+        write(EOI, 0);
+    }
+    TICKS.store(TICKS.load(Relaxed) + 1, Relaxed);
+}
+
+fn in_service() -> bool {
+    let register = IN_SERVICE + usize::from(VECTOR / 32) * 16;
+    read(register) & 1 << (VECTOR % 32) != 0
+}
+
+fn read(register: usize) -> u32 {
+    let address = core::ptr::with_exposed_provenance::<u32>(APIC + register);
+    // SAFETY: the page is mapped, and reading these registers changes nothing.
+    unsafe { address.read_volatile() }
+}
+
+fn write(register: usize, value: u32) {
+    let address = core::ptr::with_exposed_provenance_mut::<u32>(APIC + register);
+    // SAFETY: the page is mapped; the timer's vector has a handler, and the others are masked.
+    unsafe { address.write_volatile(value) };
+}
+
+/// The interrupt request bits, 32 vectors a register. Source: as for the other registers.
+const REQUESTED: usize = 0x200;
+
+/// Waits until the timer has requested an interrupt, with interrupts off.
+pub fn until_pending() {
+    while read(REQUESTED + usize::from(VECTOR / 32) * 16) & 1 << (VECTOR % 32) == 0 {
+        core::hint::spin_loop();
+    }
+}
