@@ -72,13 +72,6 @@ pub unsafe fn protect() {
     let no_execute = allow_no_execute();
     // SAFETY: the symbol is that of `boot.s`.
     let directories = unsafe { &boot_directories };
-    for frame in 0..2048 {
-        let entry = directories[frame / 512].entry(frame % 512);
-        // SAFETY: nothing of the image has been moved to a table yet, and the rest need not be executable.
-        unsafe {
-            entry.write_volatile((frame * LARGE_PAGE) as u64 | PRESENT | WRITABLE | LARGE | no_execute)
-        };
-    }
     let physical = |address: usize| PLATFORM.get().physical_address(address) as usize;
     let (mut start, mut end) = (usize::MAX, 0);
     for segment in image::segments() {
@@ -97,16 +90,25 @@ pub unsafe fn protect() {
             unsafe { table.entry(page).write(address | PRESENT | WRITABLE | no_execute) };
         }
     }
+    // A page that two segments share allows what either needs, but never both to write and to execute.
+    let mut done = 0;
     for segment in image::segments() {
         let first = physical(segment.range.start) / PAGE;
         let last = physical(segment.range.end - 1) / PAGE;
         for page in first..=last {
-            let mut entry = (page * PAGE) as u64 | PRESENT;
-            entry |= if segment.writable { WRITABLE } else { 0 };
-            entry |= if segment.executable { 0 } else { no_execute };
+            let slot = TABLES[page / 512 - start].entry(page % 512);
             // SAFETY: the table is not in use yet.
-            unsafe { TABLES[page / 512 - start].entry(page % 512).write(entry) };
+            let shared = if page < done { unsafe { slot.read() } } else { no_execute };
+            let writable = segment.writable || shared & WRITABLE != 0;
+            let executable = segment.executable || shared & no_execute != no_execute;
+            assert!(!(writable && executable), "data shares the page at {:#x} with text", segment.range.start);
+            let mut entry = (page * PAGE) as u64 | PRESENT;
+            entry |= if writable { WRITABLE } else { 0 };
+            entry |= if executable { 0 } else { no_execute };
+            // SAFETY: the table is not in use yet.
+            unsafe { slot.write(entry) };
         }
+        done = last + 1;
     }
     for (frame, table) in (start..end).zip(&TABLES) {
         let entry = directories[frame / 512].entry(frame % 512);

@@ -7,7 +7,7 @@ use core::{
     arch::global_asm,
     cell::UnsafeCell,
     fmt,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 use vmi_abi::Cpu;
@@ -208,6 +208,9 @@ pub fn expecting<R>(vector: u64, landing: u64, attempt: impl FnOnce() -> R) -> R
     result
 }
 
+/// Whether an exception was reported.
+static REPORTED: AtomicBool = AtomicBool::new(false);
+
 extern "sysv64" fn trap(frame: &mut Frame) {
     if frame.vector >= FIRST_INTERRUPT {
         return timer::on_interrupt(frame.vector as u8);
@@ -224,7 +227,10 @@ extern "sysv64" fn trap(frame: &mut Frame) {
         frame.rip = landing;
         return;
     }
-    line!("exception: {frame}");
+    // A fault in the report itself would come back here.
+    if !REPORTED.swap(true, Relaxed) {
+        line!("exception: {frame}");
+    }
     exit(Code::Failed)
 }
 
