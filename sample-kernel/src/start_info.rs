@@ -56,33 +56,18 @@ impl StartInfo {
     ///
     /// [`BadMagic`].
     pub fn parse(bytes: &[u8]) -> Result<Self, BadMagic> {
-        let u32_at = |at: usize| {
-            bytes
-                .get(at..at + 4)
-                .and_then(|b| b.try_into().ok())
-                .map_or(0, u32::from_le_bytes)
-        };
-        let u64_at = |at: usize| {
-            bytes
-                .get(at..at + 8)
-                .and_then(|b| b.try_into().ok())
-                .map_or(0, u64::from_le_bytes)
-        };
+        let u32_at =
+            |at: usize| bytes.get(at..at + 4).and_then(|b| b.try_into().ok()).map_or(0, u32::from_le_bytes);
+        let u64_at =
+            |at: usize| bytes.get(at..at + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_le_bytes);
         let address = |at| Some(u64_at(at)).filter(|address| *address != 0);
         if u32_at(0) != MAGIC {
             return Err(BadMagic(u32_at(0)));
         }
         let version = u32_at(4);
-        let memory_map = address(40)
-            .filter(|_| version >= 1)
-            .zip(Some(u32_at(48)).filter(|count| *count != 0));
-        Ok(Self {
-            version,
-            modules: u32_at(12),
-            command_line: address(24),
-            rsdp: address(32),
-            memory_map,
-        })
+        let memory_map =
+            address(40).filter(|_| version >= 1).zip(Some(u32_at(48)).filter(|count| *count != 0));
+        Ok(Self { version, modules: u32_at(12), command_line: address(24), rsdp: address(32), memory_map })
     }
 }
 
@@ -120,17 +105,11 @@ mod tests {
     #[test]
     fn row_26_memory_map_absent() {
         let old = StartInfo::parse(&bytes(0)).expect("the magic is right");
-        assert_eq!(
-            old.memory_map, None,
-            "version 0 has none, whatever lies behind it"
-        );
+        assert_eq!(old.memory_map, None, "version 0 has none, whatever lies behind it");
         let mut empty = bytes(1);
         empty[48..52].fill(0);
         assert_eq!(StartInfo::parse(&empty).map(|info| info.memory_map), Ok(None));
-        assert_eq!(
-            StartInfo::parse(&bytes(1)).map(|info| info.memory_map),
-            Ok(Some((0xa000, 3)))
-        );
+        assert_eq!(StartInfo::parse(&bytes(1)).map(|info| info.memory_map), Ok(Some((0xa000, 3))));
         let cut = StartInfo::parse(&bytes(1)[..StartInfo::LEN_V0]).expect("the magic is right");
         assert_eq!(cut.memory_map, None);
     }

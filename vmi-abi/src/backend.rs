@@ -96,10 +96,7 @@ impl fmt::Display for EnableError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Misaligned(address, align) => {
-                write!(
-                    f,
-                    "the shared page at {address:#x} is not aligned to {align} bytes"
-                )
+                write!(f, "the shared page at {address:#x} is not aligned to {align} bytes")
             }
             Self::Refused(msr) => write!(f, "the announced MSR {msr:#x} cannot be written"),
             Self::NotServed(address) => {

@@ -36,27 +36,15 @@ impl Interface {
         let signature = text([leaf.ebx, leaf.ecx, leaf.edx]);
         // "Old hosts set eax value to 0x0. This should be interpreted as if the value was 0x40000001."
         // (KVM documentation, "KVM CPUID bits")
-        let max_leaf = if leaf.eax == 0 && signature == KVM {
-            base + 1
-        } else {
-            leaf.eax
-        };
-        Self {
-            base,
-            max_leaf,
-            signature,
-        }
+        let max_leaf = if leaf.eax == 0 && signature == KVM { base + 1 } else { leaf.eax };
+        Self { base, max_leaf, signature }
     }
 
     /// Returns the leaves that belong to the interface. A maximum below the base, or in another interface's leaves,
     /// is a lie that leaves only the base: what an absent leaf returns is another leaf's content on some CPUs.
     pub fn leaves(&self) -> RangeInclusive<u32> {
         let last = self.base.saturating_add(LEAVES - 1);
-        self.base..=if (self.base..=last).contains(&self.max_leaf) {
-            self.max_leaf
-        } else {
-            self.base
-        }
+        self.base..=if (self.base..=last).contains(&self.max_leaf) { self.max_leaf } else { self.base }
     }
 
     /// Returns the leaf `offset` leaves above the base, or `None` where the interface does not reach so far.
@@ -74,11 +62,7 @@ impl Interface {
 
     /// Returns the signature without the zeros at its end.
     fn name(&self) -> &[u8] {
-        let len = self
-            .signature
-            .iter()
-            .rposition(|&byte| byte != 0)
-            .map_or(0, |last| last + 1);
+        let len = self.signature.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
         &self.signature[..len]
     }
 }
@@ -94,9 +78,7 @@ impl fmt::Display for Interface {
 /// the first may be another's. Neither the hypervisor bit nor the maximum leaf is looked at; twelve bytes do not
 /// come about by accident.
 pub fn find(cpuid: &Cpuid<'_>, signature: [u8; 12]) -> Option<Interface> {
-    bases()
-        .map(|base| Interface::read(cpuid, base))
-        .find(|interface| interface.signature == signature)
+    bases().map(|base| Interface::read(cpuid, base)).find(|interface| interface.signature == signature)
 }
 
 /// Returns the first plausible interface, for a report of what this machine runs on.

@@ -217,11 +217,7 @@ pub struct Op(u16);
 impl Op {
     /// Returns the op with this number, if there is one.
     pub const fn new(number: u16) -> Option<Self> {
-        if (number as usize) < Self::COUNT {
-            Some(Self(number))
-        } else {
-            None
-        }
+        if (number as usize) < Self::COUNT { Some(Self(number)) } else { None }
     }
 
     /// Returns the op called `group::name`.

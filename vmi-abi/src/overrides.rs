@@ -37,16 +37,10 @@ impl Inline {
     /// - `code` is whole instructions that mean the same at any address, and control leaves at its end.
     /// - It takes inputs, leaves outputs and preserves registers as the op's contract says.
     pub const unsafe fn promise(code: &[u8]) -> Self {
-        assert!(
-            !code.is_empty() && code.len() <= SITE_LEN_MAX,
-            "inline code does not fit a site"
-        );
+        assert!(!code.is_empty() && code.len() <= SITE_LEN_MAX, "inline code does not fit a site");
         let mut bytes = [0; SITE_LEN_MAX];
         bytes.split_at_mut(code.len()).0.copy_from_slice(code);
-        Self {
-            len: code.len() as u8,
-            bytes,
-        }
+        Self { len: code.len() as u8, bytes }
     }
 
     /// Returns the instructions.

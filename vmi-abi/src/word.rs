@@ -72,11 +72,7 @@ impl<T: Word> Word for Result<T, Fault> {
     }
     #[inline(always)]
     fn from_bits(bits: u128) -> Self {
-        if bits & FAULT == 0 {
-            Ok(T::from_bits(bits))
-        } else {
-            Err(Fault)
-        }
+        if bits & FAULT == 0 { Ok(T::from_bits(bits)) } else { Err(Fault) }
     }
 }
 
@@ -113,9 +109,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn cut_and_join(image: u128, cuts: &[(u32, u32)]) -> u128 {
-        cuts.iter().fold(0, |joined, &(low, high)| {
-            joined | u128::from(bits(image, low, high)) << low
-        })
+        cuts.iter().fold(0, |joined, &(low, high)| joined | u128::from(bits(image, low, high)) << low)
     }
 
     proptest! {

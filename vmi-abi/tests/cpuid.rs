@@ -14,12 +14,7 @@ struct Machine {
     absent: CpuidResult,
 }
 
-const ZERO: CpuidResult = CpuidResult {
-    eax: 0,
-    ebx: 0,
-    ecx: 0,
-    edx: 0,
-};
+const ZERO: CpuidResult = CpuidResult { eax: 0, ebx: 0, ecx: 0, edx: 0 };
 
 fn word(bytes: &[u8]) -> u32 {
     u32::from_le_bytes(bytes.try_into().unwrap())
@@ -35,42 +30,23 @@ fn base(max_leaf: u32, signature: [u8; 12]) -> CpuidResult {
 }
 
 fn vendor(max_leaf: u32, name: &[u8; 12]) -> CpuidResult {
-    CpuidResult {
-        eax: max_leaf,
-        ebx: word(&name[..4]),
-        edx: word(&name[4..8]),
-        ecx: word(&name[8..]),
-    }
+    CpuidResult { eax: max_leaf, ebx: word(&name[..4]), edx: word(&name[4..8]), ecx: word(&name[8..]) }
 }
 
 /// A machine with leaf 0, leaf 1 with or without the hypervisor bit, and these hypervisor leaves.
 fn machine(hypervisor_bit: u32, leaves: &[(u32, CpuidResult)]) -> Machine {
     let mut all = vec![
         (0, vendor(1, b"AuthenticAMD")),
-        (
-            1,
-            CpuidResult {
-                eax: 0x00b0_0f21,
-                ebx: 0,
-                ecx: hypervisor_bit << 31,
-                edx: 0x178b_fbff,
-            },
-        ),
+        (1, CpuidResult { eax: 0x00b0_0f21, ebx: 0, ecx: hypervisor_bit << 31, edx: 0x178b_fbff }),
     ];
     all.extend_from_slice(leaves);
-    Machine {
-        leaves: all,
-        absent: ZERO,
-    }
+    Machine { leaves: all, absent: ZERO }
 }
 
 impl Machine {
     fn with<T>(&self, question: impl FnOnce(&Cpuid<'_>) -> T) -> T {
         question(&|leaf, _| {
-            self.leaves
-                .iter()
-                .find(|known| known.0 == leaf)
-                .map_or(self.absent, |known| known.1)
+            self.leaves.iter().find(|known| known.0 == leaf).map_or(self.absent, |known| known.1)
         })
     }
 
@@ -101,12 +77,7 @@ fn row_02_hypervisor_bit_set_but_leaf_is_zero() {
 fn row_03_absent_leaves_echo_the_last_basic_leaf() {
     // Leaf 0xd of QEMU's emulated CPU: EBX 0x40, and of callgrind's: EBX 0x340.
     for ebx in [0x40, 0x340] {
-        let last = CpuidResult {
-            eax: 7,
-            ebx,
-            ecx: 0x340,
-            edx: 0,
-        };
+        let last = CpuidResult { eax: 7, ebx, ecx: 0x340, edx: 0 };
         let mut machine = machine(0, &[(0, vendor(0xd, b"GenuineIntel")), (0xd, last)]);
         machine.leaves.remove(0);
         machine.absent = last;
@@ -122,44 +93,26 @@ fn row_03_an_echo_that_reads_as_a_name_is_still_an_echo() {
     echoing.leaves.remove(0);
     echoing.absent = last;
     assert_eq!(echoing.first(), None);
-    assert_eq!(
-        machine(0, &[(0x4000_0000, last)]).first().as_deref(),
-        Some("LooksLikeOne")
-    );
+    assert_eq!(machine(0, &[(0x4000_0000, last)]).first().as_deref(), Some("LooksLikeOne"));
 }
 
 #[test]
 fn row_04_max_leaf_zero_is_base_plus_one_for_kvm() {
     for at in [0x4000_0000, 0x4000_0100] {
-        let machine = machine(
-            1,
-            &[
-                (at, base(0, cpuid::KVM)),
-                (at + 1, CpuidResult { eax: 9, ..ZERO }),
-            ],
-        );
+        let machine = machine(1, &[(at, base(0, cpuid::KVM)), (at + 1, CpuidResult { eax: 9, ..ZERO })]);
         let interface = machine.find(cpuid::KVM).unwrap();
         assert_eq!(interface.max_leaf, at + 1);
         assert_eq!(machine.with(|cpuid| interface.leaf(cpuid, 1)).unwrap().eax, 9);
         assert_eq!(machine.with(|cpuid| interface.leaf(cpuid, 2)), None);
     }
     // Nobody said so for other interfaces.
-    assert_eq!(
-        machine(1, &[(0x4000_0000, base(0, XEN))])
-            .find(XEN)
-            .unwrap()
-            .max_leaf,
-        0
-    );
+    assert_eq!(machine(1, &[(0x4000_0000, base(0, XEN))]).find(XEN).unwrap().max_leaf, 0);
 }
 
 #[test]
 fn row_05_kvm_behind_another_interface() {
     for (other, name) in [(HYPER_V, "Microsoft Hv"), (XEN, "XenVMMXenVMM")] {
-        let leaves = [
-            (0x4000_0000, base(0x4000_000c, other)),
-            (0x4000_0100, base(0x4000_0101, cpuid::KVM)),
-        ];
+        let leaves = [(0x4000_0000, base(0x4000_000c, other)), (0x4000_0100, base(0x4000_0101, cpuid::KVM))];
         let machine = machine(1, &leaves);
         assert_eq!(machine.find(cpuid::KVM).unwrap().base, 0x4000_0100);
         assert_eq!(machine.first().as_deref(), Some(name));
@@ -169,16 +122,10 @@ fn row_05_kvm_behind_another_interface() {
 #[test]
 fn row_05_the_scan_reaches_the_last_base_and_no_further() {
     assert_eq!(
-        machine(1, &[(0x4000_ff00, base(0x4000_ff01, cpuid::KVM))])
-            .find(cpuid::KVM)
-            .unwrap()
-            .base,
+        machine(1, &[(0x4000_ff00, base(0x4000_ff01, cpuid::KVM))]).find(cpuid::KVM).unwrap().base,
         0x4000_ff00
     );
-    assert_eq!(
-        machine(1, &[(0x4001_0000, base(0x4001_0001, cpuid::KVM))]).find(cpuid::KVM),
-        None
-    );
+    assert_eq!(machine(1, &[(0x4001_0000, base(0x4001_0001, cpuid::KVM))]).find(cpuid::KVM), None);
 }
 
 #[test]
@@ -186,11 +133,7 @@ fn a_maximum_leaf_that_lies_gives_no_leaves() {
     for max_leaf in [1, 0x3fff_ffff, 0x4000_0001, 0x4000_0200, u32::MAX] {
         let machine = machine(1, &[(0x4000_0100, base(max_leaf, cpuid::KVM))]);
         let interface = machine.find(cpuid::KVM).unwrap();
-        assert_eq!(
-            machine.with(|cpuid| interface.leaf(cpuid, 1)),
-            None,
-            "maximum {max_leaf:#x}"
-        );
+        assert_eq!(machine.with(|cpuid| interface.leaf(cpuid, 1)), None, "maximum {max_leaf:#x}");
         assert_eq!(machine.first(), None, "maximum {max_leaf:#x}");
     }
 }
@@ -204,26 +147,17 @@ fn names_that_are_none() {
         *b"            ",
         *b"............",
     ] {
-        assert_eq!(
-            machine(1, &[(0x4000_0000, base(0x4000_0001, signature))]).first(),
-            None
-        );
+        assert_eq!(machine(1, &[(0x4000_0000, base(0x4000_0001, signature))]).first(), None);
     }
     assert_eq!(
-        machine(1, &[(0x4000_0000, base(0, *b" lrpepyh  vr"))])
-            .first()
-            .as_deref(),
+        machine(1, &[(0x4000_0000, base(0, *b" lrpepyh  vr"))]).first().as_deref(),
         Some("lrpepyh  vr")
     );
 }
 
 #[test]
 fn a_foreign_byte_is_printed_escaped() {
-    let interface = Interface {
-        base: 0,
-        max_leaf: 0,
-        signature: *b"\x1b[31mKVM\0\0\0\0",
-    };
+    let interface = Interface { base: 0, max_leaf: 0, signature: *b"\x1b[31mKVM\0\0\0\0" };
     assert_eq!(interface.to_string(), "\\x1b[31mKVM");
 }
 
@@ -238,10 +172,7 @@ fn the_vendor_chooses_the_call_opcode() {
         (b"VIA VIA VIA ", Vendor(*b"VIA VIA VIA "), None),
     ];
     for (name, expected, opcode) in vendors {
-        let machine = Machine {
-            leaves: vec![(0, vendor(1, name))],
-            absent: ZERO,
-        };
+        let machine = Machine { leaves: vec![(0, vendor(1, name))], absent: ZERO };
         let read = machine.with(Vendor::of);
         assert_eq!((read, read.call_opcode()), (expected, opcode));
     }

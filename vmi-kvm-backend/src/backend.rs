@@ -26,11 +26,7 @@ pub struct Kvm;
 fn clock(offer: &Offer) -> Option<(ClockMsrs, Stability)> {
     let features = features(offer);
     let stable = features.contains(Features::CLOCKSOURCE_STABLE_BIT);
-    let stability = if stable {
-        Stability::Announced
-    } else {
-        Stability::Unknown
-    };
+    let stability = if stable { Stability::Announced } else { Stability::Unknown };
     ClockMsrs::choose(features).map(|msrs| (msrs, stability))
 }
 
@@ -56,11 +52,7 @@ impl Backend for Kvm {
     fn overrides(&self, offer: &Offer, command_line: CommandLine<'_>) -> Overrides {
         let serves_time = clock(offer).is_some() && !command_line.has(time::OFF);
         Overrides {
-            time: if serves_time {
-                time::OVERRIDES
-            } else {
-                abi_time::Overrides::KEEP
-            },
+            time: if serves_time { time::OVERRIDES } else { abi_time::Overrides::KEEP },
             io: io::overrides(features(offer)),
             ..Overrides::KEEP
         }
@@ -88,10 +80,7 @@ impl Backend for Kvm {
         let Some((msrs, stability)) = clock(offer) else {
             return Ok(());
         };
-        enabled::set_clock(
-            msrs,
-            platform.physical_address((&raw const wall_clock::PAGE).addr()),
-        );
+        enabled::set_clock(msrs, platform.physical_address((&raw const wall_clock::PAGE).addr()));
         let address = platform.physical_address(pvclock::page_address());
         if CommandLine::new(platform.command_line()).has(time::OFF) {
             // SAFETY: the boot CPU in ring 0, by the caller's promise; the MSR was chosen by its feature bit.

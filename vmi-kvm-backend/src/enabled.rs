@@ -41,9 +41,6 @@ pub(crate) fn set_clock(msrs: ClockMsrs, wall_address: u64) {
 /// Returns the MSRs of the clock and the physical address of the wall clock's page, or `None` where there is no clock.
 pub(crate) fn clock() -> Option<(ClockMsrs, u64)> {
     let wall_clock = WALL_CLOCK.load(Acquire);
-    let msrs = ClockMsrs {
-        system_time: SYSTEM_TIME.load(Relaxed),
-        wall_clock,
-    };
+    let msrs = ClockMsrs { system_time: SYSTEM_TIME.load(Relaxed), wall_clock };
     (wall_clock != 0).then(|| (msrs, WALL_ADDRESS.load(Relaxed)))
 }

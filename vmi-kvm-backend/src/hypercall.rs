@@ -57,10 +57,7 @@ impl Hypercall {
     /// Returns the right to call, where CPUID announces KVM and a vendor whose opcode is known.
     pub fn detect(cpuid: &Cpuid<'_>) -> Option<Self> {
         let found = probe::probe(cpuid)?;
-        Some(Self {
-            opcode: Vendor::of(cpuid).call_opcode()?,
-            features: found.features,
-        })
+        Some(Self { opcode: Vendor::of(cpuid).call_opcode()?, features: found.features })
     }
 
     /// Returns the opcode that [`call`](Self::call) uses.

@@ -55,11 +55,7 @@ pub(crate) unsafe fn read_msr(leaf: Leaf<cpu::try_read_msr>, msr: u32) -> Result
             clobber_abi("sysv64"),
         );
     }
-    if fault & 1 == 0 {
-        Ok(high << 32 | low & 0xffff_ffff)
-    } else {
-        Err(Fault)
-    }
+    if fault & 1 == 0 { Ok(high << 32 | low & 0xffff_ffff) } else { Err(Fault) }
 }
 
 /// Writes an MSR through `leaf`, the function that the table below has for it.

@@ -32,15 +32,9 @@ pub struct ClockMsrs {
 
 impl ClockMsrs {
     /// The pair at KVM's own numbers.
-    pub const NEW: Self = Self {
-        system_time: SYSTEM_TIME_NEW,
-        wall_clock: WALL_CLOCK_NEW,
-    };
+    pub const NEW: Self = Self { system_time: SYSTEM_TIME_NEW, wall_clock: WALL_CLOCK_NEW };
     /// The pair at the deprecated numbers.
-    pub const LEGACY: Self = Self {
-        system_time: SYSTEM_TIME,
-        wall_clock: WALL_CLOCK,
-    };
+    pub const LEGACY: Self = Self { system_time: SYSTEM_TIME, wall_clock: WALL_CLOCK };
 
     /// Chooses the pair: the deprecated one only where the host has no other, `None` where it has none.
     ///

@@ -18,11 +18,7 @@ pub(crate) struct PerCpu {
 
 impl PerCpu {
     pub(crate) const fn new() -> Self {
-        Self {
-            page: Page::new(),
-            clock: Clock::new(),
-            inherited: AtomicU64::new(0),
-        }
+        Self { page: Page::new(), clock: Clock::new(), inherited: AtomicU64::new(0) }
     }
 
     /// Remembers what firmware left in the registration MSR.

@@ -74,10 +74,7 @@ pub(crate) unsafe fn register(
     cpu.page.clear();
     // SAFETY: ring 0, an announced MSR, and the page's own address, by the caller's promise.
     unsafe { msrs.write(clock.system_time, address | ENABLE) }.map_err(refused)?;
-    let filled = cpu
-        .page
-        .read(Tries::BOUNDED)
-        .and_then(|(info, tsc)| nanoseconds(&info, tsc));
+    let filled = cpu.page.read(Tries::BOUNDED).and_then(|(info, tsc)| nanoseconds(&info, tsc));
     if filled.is_err() {
         // SAFETY: as above; the value takes the registration back.
         unsafe { msrs.write(clock.system_time, RESET) }.map_err(refused)?;
@@ -139,18 +136,10 @@ mod tests {
     impl<'a> Host<'a> {
         /// A host with KVM's clock at `clock`'s MSRs, which firmware used.
         fn kvm(cpu: &'a PerCpu, clock: ClockMsrs) -> Self {
-            let page = TimeInfo {
-                version: 4,
-                tsc_to_system_mul: 1 << 31,
-                tsc_shift: 1,
-                ..TimeInfo::default()
-            };
+            let page =
+                TimeInfo { version: 4, tsc_to_system_mul: 1 << 31, tsc_shift: 1, ..TimeInfo::default() };
             let msrs = BTreeMap::from([(clock.system_time, FIRMWARE), (clock.wall_clock, 0xf_0040)]);
-            Self {
-                msrs: RefCell::new(msrs),
-                cpu,
-                fill: Some(page),
-            }
+            Self { msrs: RefCell::new(msrs), cpu, fill: Some(page) }
         }
 
         fn value(&self, msr: u32) -> u64 {
@@ -196,10 +185,7 @@ mod tests {
         assert_eq!(ClockMsrs::choose(Features::CLOCKSOURCE2), Some(ClockMsrs::NEW));
         assert_eq!(ClockMsrs::choose(Features::CLOCKSOURCE), Some(ClockMsrs::LEGACY));
         assert_eq!(ClockMsrs::choose(both.complement()), None);
-        assert_eq!(
-            (ClockMsrs::NEW.system_time, ClockMsrs::NEW.wall_clock),
-            (0x4b56_4d01, 0x4b56_4d00)
-        );
+        assert_eq!((ClockMsrs::NEW.system_time, ClockMsrs::NEW.wall_clock), (0x4b56_4d01, 0x4b56_4d00));
         assert_eq!((msr::SYSTEM_TIME, msr::WALL_CLOCK), (0x12, 0x11));
     }
 
@@ -207,24 +193,10 @@ mod tests {
     fn row_08_an_msr_that_does_not_fault_proves_nothing() {
         let cpu = PerCpu::new();
         // What a page of an earlier registration still holds is no proof either.
-        cpu.page.store(&TimeInfo {
-            version: 8,
-            tsc_to_system_mul: 1,
-            ..TimeInfo::default()
-        });
-        let emulator = Host {
-            fill: None,
-            ..Host::kvm(&cpu, ClockMsrs::NEW)
-        };
-        assert_eq!(
-            register_on(&emulator, ClockMsrs::NEW, ADDRESS),
-            Err(EnableError::NotServed(ADDRESS))
-        );
-        assert_eq!(
-            emulator.value(msr::SYSTEM_TIME_NEW),
-            0,
-            "nothing stays registered"
-        );
+        cpu.page.store(&TimeInfo { version: 8, tsc_to_system_mul: 1, ..TimeInfo::default() });
+        let emulator = Host { fill: None, ..Host::kvm(&cpu, ClockMsrs::NEW) };
+        assert_eq!(register_on(&emulator, ClockMsrs::NEW, ADDRESS), Err(EnableError::NotServed(ADDRESS)));
+        assert_eq!(emulator.value(msr::SYSTEM_TIME_NEW), 0, "nothing stays registered");
         assert!(!cpu.clock.is_started());
     }
 
@@ -244,10 +216,7 @@ mod tests {
         let cpu = PerCpu::new();
         let host = Host::kvm(&cpu, ClockMsrs::NEW);
         let address = ADDRESS + 2;
-        assert_eq!(
-            register_on(&host, ClockMsrs::NEW, address),
-            Err(EnableError::Misaligned(address, 4))
-        );
+        assert_eq!(register_on(&host, ClockMsrs::NEW, address), Err(EnableError::Misaligned(address, 4)));
         assert_eq!(host.value(msr::SYSTEM_TIME_NEW), FIRMWARE);
     }
 
@@ -259,10 +228,7 @@ mod tests {
             register_on(&host, clock, ADDRESS).unwrap();
             // SAFETY: the MSRs are a map.
             unsafe { unregister(&host, clock, &cpu) };
-            assert_eq!(
-                (host.value(clock.system_time), host.value(clock.wall_clock)),
-                (0, 0)
-            );
+            assert_eq!((host.value(clock.system_time), host.value(clock.wall_clock)), (0, 0));
             assert!(!cpu.clock.is_started());
         }
     }

@@ -37,19 +37,13 @@ extern "sysv64" fn now_ns() -> u64 {
 #[cold]
 #[inline(never)]
 fn now_ns_by_full_reading() -> u64 {
-    BOOT.clock.refresh(&BOOT.page, &LATEST, || {
-        enabled::below().map_or(0, |table| (table.time.now_ns)())
-    })
+    BOOT.clock.refresh(&BOOT.page, &LATEST, || enabled::below().map_or(0, |table| (table.time.now_ns)()))
 }
 
 /// Returns the rate of the time-stamp counter in hertz by the clock page, or what the table below says.
 extern "sysv64" fn frequency() -> u64 {
     let by_page = || {
-        let (info, _) = BOOT
-            .clock
-            .is_started()
-            .then(|| BOOT.page.read(Tries::BOUNDED))?
-            .ok()?;
+        let (info, _) = BOOT.clock.is_started().then(|| BOOT.page.read(Tries::BOUNDED))?.ok()?;
         frequency_hz(&info).ok()
     };
     by_page().unwrap_or_else(|| enabled::below().map_or(0, |table| (table.time.frequency)()))

@@ -81,11 +81,7 @@ pub(crate) static PAGE: WallPage = WallPage::new();
 
 impl WallPage {
     const fn new() -> Self {
-        Self {
-            version: AtomicU32::new(0),
-            sec: AtomicU32::new(0),
-            nsec: AtomicU32::new(0),
-        }
+        Self { version: AtomicU32::new(0), sec: AtomicU32::new(0), nsec: AtomicU32::new(0) }
     }
 
     /// Has the page filled by `fill`, which returns `None` where that cannot be done, and returns what it holds then.
@@ -144,11 +140,7 @@ mod tests {
     fn row_15_what_the_page_held_before_is_no_answer() {
         let page = WallPage::new();
         fill(&page, 1_700_000_000, 5).unwrap();
-        assert_eq!(
-            page.ask(|| Some(())),
-            None,
-            "the host took the write and did nothing"
-        );
+        assert_eq!(page.ask(|| Some(())), None, "the host took the write and did nothing");
         fill(&page, 1_700_000_000, 5).unwrap();
         assert_eq!(page.ask(|| None), None, "the MSR faults");
     }
@@ -169,25 +161,11 @@ mod tests {
 
     #[test]
     fn the_sum_is_checked() {
-        let page = WallClock {
-            version: 2,
-            sec: u32::MAX,
-            nsec: 999_999_999,
-        };
-        assert_eq!(
-            page.since_1970_ns(1),
-            Some(u64::from(u32::MAX) * 1_000_000_000 + 1_000_000_000)
-        );
+        let page = WallClock { version: 2, sec: u32::MAX, nsec: 999_999_999 };
+        assert_eq!(page.since_1970_ns(1), Some(u64::from(u32::MAX) * 1_000_000_000 + 1_000_000_000));
         assert_eq!(page.since_1970_ns(u64::MAX), None);
         assert_eq!(WallClock { version: 3, ..page }.since_1970_ns(1), None);
         assert_eq!(WallClock { sec: 0, ..page }.since_1970_ns(1), None);
-        assert_eq!(
-            WallClock {
-                nsec: 1_000_000_000,
-                ..page
-            }
-            .since_1970_ns(1),
-            None
-        );
+        assert_eq!(WallClock { nsec: 1_000_000_000, ..page }.since_1970_ns(1), None);
     }
 }

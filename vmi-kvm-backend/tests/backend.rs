@@ -30,10 +30,7 @@ fn featuring(features: Features) -> Dump {
 /// The names of the ops that the backend overrides.
 fn overridden(offer: &Offer, command_line: &str) -> Vec<&'static str> {
     let overrides = Kvm.overrides(offer, CommandLine::new(command_line)).erase();
-    Op::all()
-        .filter(|op| overrides[usize::from(op.number())] != Erased::Keep)
-        .map(Op::name)
-        .collect()
+    Op::all().filter(|op| overrides[usize::from(op.number())] != Erased::Keep).map(Op::name).collect()
 }
 
 const TIME: [&str; 3] = ["time::now_ns", "time::wall_clock", "time::frequency"];
@@ -44,12 +41,7 @@ fn a_recorded_machine_is_served() {
         let offer = offer(&dump);
         assert_eq!(
             offer,
-            Offer {
-                rank: Rank::HYPERVISOR,
-                features: 0x0100_7efb,
-                hints: 0,
-                base_leaf: 0x4000_0000
-            }
+            Offer { rank: Rank::HYPERVISOR, features: 0x0100_7efb, hints: 0, base_leaf: 0x4000_0000 }
         );
         assert_eq!(overridden(&offer, ""), [TIME[0], TIME[1], TIME[2], "io::delay"]);
     }
@@ -57,10 +49,7 @@ fn a_recorded_machine_is_served() {
 
 #[test]
 fn an_emulated_cpu_is_not_kvm() {
-    assert_eq!(
-        on(&tcg(), |cpuid| Kvm.probe(cpuid)),
-        Err("no KVM signature in CPUID")
-    );
+    assert_eq!(on(&tcg(), |cpuid| Kvm.probe(cpuid)), Err("no KVM signature in CPUID"));
 }
 
 #[test]
@@ -77,18 +66,14 @@ fn row_02_hypervisor_bit_set_but_leaf_is_zero() {
 #[test]
 fn row_03_absent_leaves_echo_the_last_basic_leaf() {
     let echo = [7, 0x340, 0x340, 0];
-    let machine = (0x4000_0000..0x4001_0000)
-        .step_by(0x100)
-        .fold(kvm_amd(), |dump, base| with(dump, base, echo));
+    let machine =
+        (0x4000_0000..0x4001_0000).step_by(0x100).fold(kvm_amd(), |dump, base| with(dump, base, echo));
     assert!(on(&machine, probe).is_none());
 }
 
 #[test]
 fn row_04_max_leaf_zero_still_has_features() {
-    assert_eq!(
-        found(&with(kvm_amd(), 0x4000_0000, base(0))).features.bits(),
-        0x0100_7efb
-    );
+    assert_eq!(found(&with(kvm_amd(), 0x4000_0000, base(0))).features.bits(), 0x0100_7efb);
 }
 
 #[test]
@@ -115,19 +100,13 @@ fn row_06_features_masked_one_by_one() {
         assert_eq!(overridden(&offer, ""), expected, "without {bit:?}");
     }
     assert_eq!(overridden(&offer(&featuring(Features::empty())), ""), [""; 0]);
-    assert_eq!(
-        overridden(&offer(&featuring(all - Features::CLOCK)), ""),
-        ["io::delay"]
-    );
+    assert_eq!(overridden(&offer(&featuring(all - Features::CLOCK)), ""), ["io::delay"]);
 }
 
 #[test]
 fn row_06_a_feature_leaf_out_of_reach_is_no_features() {
     for max_leaf in [1, 0x4000_0000, 0x4000_0200, u32::MAX] {
-        assert_eq!(
-            found(&with(kvm_amd(), 0x4000_0000, base(max_leaf))).features,
-            Features::empty()
-        );
+        assert_eq!(found(&with(kvm_amd(), 0x4000_0000, base(max_leaf))).features, Features::empty());
     }
 }
 
@@ -141,10 +120,7 @@ fn row_06_features_from_the_future_are_kept_and_ignored() {
 #[test]
 fn row_07_the_clock_is_bits_3_and_0_not_masks_3_and_0() {
     // The sample of the manual would take bit 1 for the new clock, and never see the old one.
-    assert_eq!(
-        overridden(&offer(&featuring(Features::NOP_IO_DELAY)), ""),
-        ["io::delay"]
-    );
+    assert_eq!(overridden(&offer(&featuring(Features::NOP_IO_DELAY)), ""), ["io::delay"]);
     assert_eq!(overridden(&offer(&featuring(Features::CLOCKSOURCE)), ""), TIME);
     assert_eq!(overridden(&offer(&featuring(Features::CLOCKSOURCE2)), ""), TIME);
 }
@@ -171,9 +147,6 @@ fn an_offer_is_described_by_names() {
         Described(machine(0x0100_000a, 0)).to_string(),
         "NOP_IO_DELAY | CLOCKSOURCE2 | CLOCKSOURCE_STABLE_BIT"
     );
-    assert_eq!(
-        Described(machine(0x8000_0001, 1)).to_string(),
-        "CLOCKSOURCE | 0x80000000, hints: REALTIME"
-    );
+    assert_eq!(Described(machine(0x8000_0001, 1)).to_string(), "CLOCKSOURCE | 0x80000000, hints: REALTIME");
     assert_eq!(Described(machine(0, 0)).to_string(), "none");
 }

@@ -14,10 +14,7 @@ use dump::{kvm_amd, kvm_intel, on, tcg, with};
 fn row_09_an_unknown_number_is_minus_1000_not_minus_38() {
     assert_eq!(decode(-1000), Err(Error::NO_SUCH_CALL));
     assert_ne!(decode(-38), Err(Error::NO_SUCH_CALL));
-    assert_eq!(
-        Error::NO_SUCH_CALL.to_string(),
-        "hypercall failed: no such call (-1000)"
-    );
+    assert_eq!(Error::NO_SUCH_CALL.to_string(), "hypercall failed: no such call (-1000)");
     assert_eq!(Error(-38).to_string(), "hypercall failed: unknown error (-38)");
 }
 
@@ -34,10 +31,7 @@ fn row_11_the_opcode_is_the_vendors() {
     assert_eq!(opcode(kvm_amd()), Some(CallOpcode::Vmmcall));
     assert_eq!(opcode(kvm_intel()), Some(CallOpcode::Vmcall));
     // "QEMUvirtCPU!" has neither.
-    assert_eq!(
-        opcode(with(kvm_amd(), 0, [1, 0x554d_4551, 0x2155_5043, 0x7472_6976])),
-        None
-    );
+    assert_eq!(opcode(with(kvm_amd(), 0, [1, 0x554d_4551, 0x2155_5043, 0x7472_6976])), None);
 }
 
 /// In user space both opcodes fault, so this test ends by a signal if the call is made.
@@ -46,12 +40,7 @@ fn row_11_the_opcode_is_the_vendors() {
 fn a_call_without_its_feature_is_not_made() {
     let none = with(kvm_amd(), 0x4000_0001, [0; 4]);
     let kvm = on(&none, Hypercall::detect).unwrap();
-    for number in [
-        Number::KICK_CPU,
-        Number::SEND_IPI,
-        Number::SCHED_YIELD,
-        Number::MAP_GPA_RANGE,
-    ] {
+    for number in [Number::KICK_CPU, Number::SEND_IPI, Number::SCHED_YIELD, Number::MAP_GPA_RANGE] {
         assert_ne!(number.needs(), Features::empty());
         // SAFETY: not ring 0, but the feature the call needs is missing, so nothing is executed.
         let answer = unsafe { kvm.call(number, 0, 0, 0, 0) };

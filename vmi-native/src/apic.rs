@@ -98,21 +98,10 @@ mod tests {
     #[test]
     fn the_mode_follows_the_base_register() {
         assert_eq!(eoi_register(0xfee0_0100, 0), None, "disabled");
-        assert_eq!(
-            eoi_register(0xfee0_0500, 0),
-            None,
-            "an invalid state: the x2APIC bit alone"
-        );
+        assert_eq!(eoi_register(0xfee0_0500, 0), None, "an invalid state: the x2APIC bit alone");
         assert_eq!(eoi_register(0xfee0_0900, 0), Some(0xfee0_00b0));
         assert_eq!(eoi_register(0xfee0_0d00, 0), Some(X2APIC));
-        assert_eq!(
-            eoi_register(0xfee0_0900, 0xffff_8000_0000_0000),
-            Some(0xffff_8000_0000_00b0)
-        );
-        assert_eq!(
-            eoi_register(0xfff0_000f_fee0_0900, 0),
-            Some(0xf_fee0_00b0),
-            "bits above 51 are reserved"
-        );
+        assert_eq!(eoi_register(0xfee0_0900, 0xffff_8000_0000_0000), Some(0xffff_8000_0000_00b0));
+        assert_eq!(eoi_register(0xfff0_000f_fee0_0900, 0), Some(0xf_fee0_00b0), "bits above 51 are reserved");
     }
 }

@@ -68,11 +68,7 @@ impl Cpu for Native {
     unsafe fn try_read_msr(msr: u32) -> Result<u64, Fault> {
         // SAFETY: the caller ensures that reading is harmless if the MSR exists.
         let tried = unsafe { insn::try_rdmsr(msr) };
-        if tried.fault == 0 {
-            Ok(tried.value)
-        } else {
-            Err(Fault)
-        }
+        if tried.fault == 0 { Ok(tried.value) } else { Err(Fault) }
     }
 
     #[inline]
@@ -141,19 +137,11 @@ mod tests {
 
     #[test]
     fn the_msr_read_lands_at_its_fault_result() {
-        check(
-            insn::try_rdmsr as *const () as usize,
-            [0x0f, 0x32],
-            &[0x31, 0xc0, 0xba, 1, 0, 0, 0, 0xc3],
-        );
+        check(insn::try_rdmsr as *const () as usize, [0x0f, 0x32], &[0x31, 0xc0, 0xba, 1, 0, 0, 0, 0xc3]);
     }
 
     #[test]
     fn the_msr_write_lands_at_its_fault_result() {
-        check(
-            insn::try_wrmsr as *const () as usize,
-            [0x0f, 0x30],
-            &[0xb8, 1, 0, 0, 0, 0xc3],
-        );
+        check(insn::try_wrmsr as *const () as usize, [0x0f, 0x30], &[0xb8, 1, 0, 0, 0, 0xc3]);
     }
 }

@@ -81,20 +81,13 @@ pub unsafe fn use_acpi(
             return false;
         };
         // SAFETY: the caller ensures that what `map` returns is valid for reads of so many bytes.
-        unsafe {
-            bytes
-                .as_mut_ptr()
-                .copy_from_nonoverlapping(from.as_ptr(), bytes.len())
-        };
+        unsafe { bytes.as_mut_ptr().copy_from_nonoverlapping(from.as_ptr(), bytes.len()) };
         true
     })?;
     let place = |register: Option<Register>, bytes| register.map_or(0, |register| register.place(bytes, map));
     let [a, b] = description.sleep_types.unwrap_or_default();
     let off = |register: Option<Register>| register.filter(|_| description.sleep_types.is_some());
-    VALUES.store(
-        u32::from_le_bytes([a, b, description.reset_value, description.acpi_enable]),
-        Relaxed,
-    );
+    VALUES.store(u32::from_le_bytes([a, b, description.reset_value, description.acpi_enable]), Relaxed);
     PM1A.store(place(off(description.pm1a_control), 2));
     PM1B.store(place(off(description.pm1b_control), 2));
     SLEEP.store(place(off(description.sleep_control), 1));
@@ -146,10 +139,7 @@ impl Power for Native {
             unsafe { Self::out8(RESET_CONTROL, value) };
             settle();
         }
-        let nothing = DescriptorTablePointer {
-            limit: 0,
-            base: VirtAddr::zero(),
-        };
+        let nothing = DescriptorTablePointer { limit: 0, base: VirtAddr::zero() };
         // SAFETY: the next exception is meant to find no handler, and interrupts are off.
         unsafe { lidt(&nothing) };
         x86_64::instructions::interrupts::int3();

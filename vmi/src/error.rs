@@ -92,27 +92,17 @@ impl fmt::Display for Error {
             Self::AlreadyInitialised => f.write_str("already initialised"),
             Self::NotInitialised => f.write_str("not initialised"),
             Self::TooManyBackends(count) => {
-                write!(
-                    f,
-                    "{count} backends given, at most {} allowed",
-                    crate::BACKENDS_MAX
-                )
+                write!(f, "{count} backends given, at most {} allowed", crate::BACKENDS_MAX)
             }
             Self::NoRecords => f.write_str("section vmi_sites is empty: the linker lost the site records"),
             Self::RecordsCut(bytes) => {
-                write!(
-                    f,
-                    "section vmi_sites has {bytes} bytes, not a whole number of aligned records"
-                )
+                write!(f, "section vmi_sites has {bytes} bytes, not a whole number of aligned records")
             }
             Self::Record { index, address, flaw } => {
                 write!(f, "site record {index} (site at {address:#x}): {flaw}")
             }
             Self::Fit { op, len, site } => {
-                write!(
-                    f,
-                    "{len} inline bytes do not fit the {site} bytes of a site of {op}"
-                )
+                write!(f, "{len} inline bytes do not fit the {site} bytes of a site of {op}")
             }
             Self::Enable { backend, error } => write!(f, "backend {backend}: {error}"),
         }
@@ -129,25 +119,12 @@ impl fmt::Display for Flaw {
             Self::Reserved(value) => write!(f, "reserved field is {value}, not 0"),
             Self::OutsideText => f.write_str("not inside the text"),
             Self::Order(end) => write!(f, "not behind the site before, which ends at {end:#x}"),
-            Self::Original {
-                op,
-                found,
-                expected,
-                len,
-            } => {
+            Self::Original { op, found, expected, len } => {
                 let len = usize::from(*len);
-                write!(
-                    f,
-                    "holds {:02x?}, {op} is {:02x?}",
-                    &found[..len],
-                    &expected[..len]
-                )
+                write!(f, "holds {:02x?}, {op} is {:02x?}", &found[..len], &expected[..len])
             }
             Self::Reach { op, target } => {
-                write!(
-                    f,
-                    "the replacement of {op} at {target:#x} is more than 2 GiB away"
-                )
+                write!(f, "the replacement of {op} at {target:#x} is more than 2 GiB away")
             }
         }
     }

@@ -53,16 +53,8 @@ mod tests {
     fn a_fault_is_found_anywhere_in_the_covered_text_and_nowhere_else() {
         // Two records that cover 5 bytes each at +0x100 and +0x200 from the first.
         let fixups = [
-            Fixup {
-                start: 0x100,
-                landing: 0x1000,
-                len: 5,
-            },
-            Fixup {
-                start: 0x200 - 12,
-                landing: 0x2000 - 12,
-                len: 5,
-            },
+            Fixup { start: 0x100, landing: 0x1000, len: 5 },
+            Fixup { start: 0x200 - 12, landing: 0x2000 - 12, len: 5 },
         ];
         let base = fixups.as_ptr().addr() as u64;
         let landing = |offset: u64| find(&fixups, base + offset).map(|address| address - base);

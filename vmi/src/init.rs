@@ -71,9 +71,7 @@ pub unsafe fn teardown() -> Result<(), Error> {
         return Err(Error::NotInitialised);
     }
     // SAFETY: the state was active, so `init` wrote the cell, and the state word keeps other calls out.
-    let Active {
-        platform, backend, ..
-    } = unsafe { STATE.active() };
+    let Active { platform, backend, .. } = unsafe { STATE.active() };
     if let Some(backend) = backend {
         let clock = time::Continuity::of_backend();
         let records = Records::of_image()?;
@@ -114,11 +112,7 @@ unsafe fn choose_and_edit(
     let command_line = CommandLine::new(platform.command_line());
     let mut report = probe(backends, command_line)?;
     report.sites = SiteCounts::all_native(records.len());
-    let mut active = Active {
-        platform,
-        backend: None,
-        table: native::TABLE,
-    };
+    let mut active = Active { platform, backend: None, table: native::TABLE };
     if let Some((backend, offer)) = report.choose() {
         let overrides = backend.overrides(&offer, command_line);
         let plan = Plan::new(&native::TABLE.addresses(), &overrides.erase())?;
@@ -131,21 +125,14 @@ unsafe fn choose_and_edit(
         unsafe { backend.enable(&offer, platform, &native::TABLE) }.map_err(|error| {
             // SAFETY: it failed half-way, and no site was edited.
             unsafe { backend.disable() };
-            Error::Enable {
-                backend: backend.name(),
-                error,
-            }
+            Error::Enable { backend: backend.name(), error }
         })?;
         let clock = time::Continuity::of_native();
         // SAFETY: the plan was validated for these records just now, and no other CPU runs.
         unsafe { plan.apply(records, platform) };
         serialise();
         clock.resume();
-        active = Active {
-            backend: Some(backend),
-            table: native::TABLE.with(&overrides),
-            ..active
-        };
+        active = Active { backend: Some(backend), table: native::TABLE.with(&overrides), ..active };
     }
     // SAFETY: the state is busy, so the cell is this call's alone.
     unsafe { (*STATE.active.get()).write(active) };
@@ -169,9 +156,7 @@ fn probe(backends: &[&'static dyn Backend], command_line: CommandLine<'_>) -> Re
         let verdict = if command_line.has("nopv") {
             Verdict::NotHere("nopv on the command line")
         } else {
-            backend
-                .probe(&cpuid)
-                .map_or_else(Verdict::NotHere, Verdict::Chosen)
+            backend.probe(&cpuid).map_or_else(Verdict::NotHere, Verdict::Chosen)
         };
         *slot = Some(Candidate { backend, verdict });
     }
@@ -243,10 +228,7 @@ const NATIVE: u8 = 0;
 const BUSY: u8 = 1;
 const ACTIVE: u8 = 2;
 
-static STATE: State = State {
-    word: AtomicU8::new(NATIVE),
-    active: UnsafeCell::new(MaybeUninit::uninit()),
-};
+static STATE: State = State { word: AtomicU8::new(NATIVE), active: UnsafeCell::new(MaybeUninit::uninit()) };
 
 // SAFETY: the cell is written only by whoever moved the word from NATIVE to BUSY, and read only while the word is
 // ACTIVE or by whoever moved it from there to BUSY.
@@ -254,9 +236,7 @@ unsafe impl Sync for State {}
 
 impl State {
     fn advance(&self, from: u8, to: u8) -> bool {
-        self.word
-            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
-            .is_ok()
+        self.word.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
     }
 
     /// Returns what was chosen.

@@ -91,10 +91,7 @@ impl Guard {
     pub fn new() -> Self {
         let before = save();
         disable();
-        Self {
-            before,
-            not_send: PhantomData,
-        }
+        Self { before, not_send: PhantomData }
     }
 }
 

@@ -123,11 +123,7 @@ impl Plan {
     /// - No other CPU executes the text, and interrupts are off.
     pub(crate) unsafe fn apply(&self, records: Records<'_>, platform: &dyn Platform) {
         for (address, site) in records.iter() {
-            let Ok(Row {
-                replacement: Some(text),
-                ..
-            }) = self.row(site)
-            else {
+            let Ok(Row { replacement: Some(text), .. }) = self.row(site) else {
                 continue;
             };
             // SAFETY: by the caller, the record is valid, the replacement in reach and the text nobody else's.
@@ -161,11 +157,7 @@ impl Plan {
     fn row(&self, site: &Site) -> Result<&Row, Flaw> {
         let row = self.0.get(usize::from(site.op)).ok_or(Flaw::Op(site.op))?;
         if site.len != row.len {
-            return Err(Flaw::Len {
-                op: row.op,
-                found: site.len,
-                expected: row.len,
-            });
+            return Err(Flaw::Len { op: row.op, found: site.len, expected: row.len });
         }
         if site.reserved != 0 {
             return Err(Flaw::Reserved(site.reserved));
@@ -187,12 +179,7 @@ impl Row {
     #[cold]
     fn original(&self, address: usize, found: u64) -> Flaw {
         let expected = self.native.at(address).unwrap_or(0).to_le_bytes();
-        Flaw::Original {
-            op: self.op,
-            found: found.to_le_bytes(),
-            expected,
-            len: self.len,
-        }
+        Flaw::Original { op: self.op, found: found.to_le_bytes(), expected, len: self.len }
     }
 }
 

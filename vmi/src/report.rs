@@ -51,11 +51,7 @@ pub struct SiteCounts {
 
 impl SiteCounts {
     pub(crate) fn all_native(total: usize) -> Self {
-        Self {
-            total,
-            native: total,
-            ..Self::default()
-        }
+        Self { total, native: total, ..Self::default() }
     }
 
     #[inline]
@@ -82,13 +78,10 @@ impl Report {
     }
 
     fn chosen(&self) -> Option<(&'static dyn Backend, Offer)> {
-        self.candidates
-            .iter()
-            .flatten()
-            .find_map(|candidate| match candidate.verdict {
-                Verdict::Chosen(offer) => Some((candidate.backend, offer)),
-                _ => None,
-            })
+        self.candidates.iter().flatten().find_map(|candidate| match candidate.verdict {
+            Verdict::Chosen(offer) => Some((candidate.backend, offer)),
+            _ => None,
+        })
     }
 }
 
@@ -137,17 +130,8 @@ impl fmt::Debug for Report {
 
 impl fmt::Display for SiteCounts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            total,
-            native,
-            call,
-            inline,
-            nop,
-        } = self;
-        write!(
-            f,
-            "total {total} native {native} call {call} inline {inline} nop {nop}"
-        )
+        let Self { total, native, call, inline, nop } = self;
+        write!(f, "total {total} native {native} call {call} inline {inline} nop {nop}")
     }
 }
 

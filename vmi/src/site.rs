@@ -49,11 +49,7 @@ macro_rules! __tied_section {
 #[macro_export]
 macro_rules! __prefixed {
     ($native:expr) => {
-        concat!(
-            "771: .skip -((773f - 772f < 5) * (5 - (773f - 772f))), 0x2e\n772: ",
-            $native,
-            "\n773:\n"
-        )
+        concat!("771: .skip -((773f - 772f < 5) * (5 - (773f - 772f))), 0x2e\n772: ", $native, "\n773:\n")
     };
 }
 
@@ -62,11 +58,7 @@ macro_rules! __prefixed {
 #[macro_export]
 macro_rules! __trailed {
     ($native:literal) => {
-        concat!(
-            "771: ",
-            $native,
-            "\n772: .skip -((772b - 771b < 5) * (5 - (772b - 771b))), 0xcc\n773:\n"
-        )
+        concat!("771: ", $native, "\n772: .skip -((772b - 771b < 5) * (5 - (772b - 771b))), 0xcc\n773:\n")
     };
 }
 
@@ -108,11 +100,7 @@ macro_rules! __fixup {
 #[macro_export]
 macro_rules! __site {
     (jump $number:literal $native:literal $outputs:tt) => {
-        concat!(
-            $crate::__label!(),
-            $crate::__trailed!($native),
-            $crate::__record!($number)
-        )
+        concat!($crate::__label!(), $crate::__trailed!($native), $crate::__record!($number))
     };
     ($class:ident $number:literal $native:literal $outputs:tt) => {
         concat!(

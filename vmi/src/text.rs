@@ -38,11 +38,7 @@ impl Text {
     /// Returns the native text of an op, given the address of its bare-metal function.
     pub(crate) fn native(op: Op, function: usize) -> Self {
         match op.class() {
-            Class::Call => Self::Branch {
-                opcode: CALL,
-                target: function,
-                tail: 0,
-            },
+            Class::Call => Self::Branch { opcode: CALL, target: function, tail: 0 },
             _ => Self::Fixed(u64::from_le_bytes(native::form(op).bytes)),
         }
     }
@@ -58,22 +54,14 @@ impl Text {
             Erased::Keep => return Ok(None),
             Erased::Call(target) => {
                 let opcode = if op.class() == Class::Jump { JMP } else { CALL };
-                Self::Branch {
-                    opcode,
-                    target,
-                    tail: word(&[], BRANCH_LEN, site),
-                }
+                Self::Branch { opcode, target, tail: word(&[], BRANCH_LEN, site) }
             }
             Erased::Nop => Self::Fixed(word(&[], 0, site)),
             Erased::Inline(code) if code.as_slice().len() <= site => {
                 Self::Fixed(word(code.as_slice(), code.as_slice().len(), site))
             }
             Erased::Inline(code) => {
-                return Err(Error::Fit {
-                    op,
-                    len: code.as_slice().len(),
-                    site,
-                });
+                return Err(Error::Fit { op, len: code.as_slice().len(), site });
             }
         }))
     }

@@ -28,9 +28,7 @@ const NAMES: [&str; 16] = [
 
 impl Registers {
     fn canaries() -> Self {
-        Self(core::array::from_fn(|index| {
-            0x0101_0101_0101_0101 * (0xa0 + index as u64)
-        }))
+        Self(core::array::from_fn(|index| 0x0101_0101_0101_0101 * (0xa0 + index as u64)))
     }
 
     fn set(&mut self, name: &str, value: u64) {
@@ -148,11 +146,7 @@ vmi_abi::ops!([subjects]);
 pub fn run(phase: &str, tally: &mut Tally) {
     for subject in SUBJECTS.iter().flatten() {
         if let Err(failure) = keeps_its_contract(subject) {
-            tally.fail(
-                phase,
-                subject.op.name(),
-                format_args!("register contract: {failure}"),
-            );
+            tally.fail(phase, subject.op.name(), format_args!("register contract: {failure}"));
             return;
         }
     }

@@ -33,11 +33,7 @@ use super::{
 /// The library itself heeds `nopv`, and the KVM backend `no-kvmclock`.
 pub fn run() -> ! {
     let command_line = CommandLine::new(PLATFORM.get().command_line());
-    line!(
-        "vmi sample kernel {}, {} bytes of text",
-        env!("CARGO_PKG_VERSION"),
-        text_len()
-    );
+    line!("vmi sample kernel {}, {} bytes of text", env!("CARGO_PKG_VERSION"), text_len());
     let mut tally = Tally::default();
     if command_line.value("backend") == Some("selftest") {
         every_form(&mut tally);
@@ -48,11 +44,7 @@ pub fn run() -> ! {
     } else if command_line.has("trace") {
         if start(&mut tally, &[&Kvm]).is_some() {
             trace::run();
-            tally.count(
-                "trace",
-                "done",
-                equal("reads", trace::READS, trace::READS).map(|()| checks::PASSED),
-            );
+            tally.count("trace", "done", equal("reads", trace::READS, trace::READS).map(|()| checks::PASSED));
         }
     } else if command_line.has("no-init") {
         checks::run("native", &mut tally);
@@ -61,11 +53,7 @@ pub fn run() -> ! {
         whole_life(&mut tally);
     }
     line!("{tally}");
-    exit(if tally.passed() {
-        Code::Passed
-    } else {
-        Code::Failed
-    })
+    exit(if tally.passed() { Code::Passed } else { Code::Failed })
 }
 
 /// All checks in the three phases of a kernel's life.
@@ -167,11 +155,7 @@ fn stop(tally: &mut Tally, hash: u64) {
     if let Err(error) = unsafe { vmi::teardown() } {
         tally.fail("teardown", "vmi::teardown", error);
     }
-    tally.count(
-        "teardown",
-        "text",
-        equal("hash", image::text_hash(), hash).map(|()| checks::PASSED),
-    );
+    tally.count("teardown", "text", equal("hash", image::text_hash(), hash).map(|()| checks::PASSED));
 }
 
 fn text_len() -> usize {

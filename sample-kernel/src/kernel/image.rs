@@ -41,17 +41,14 @@ const _: () = assert!(size_of::<ProgramHeader>() == 56);
 
 /// Returns the loaded segments, in ascending order of address.
 pub fn segments() -> impl Iterator<Item = Segment> {
-    headers()
-        .iter()
-        .filter(|header| header.kind == PT_LOAD && header.memory_len != 0)
-        .map(|header| {
-            let start = header.address as usize;
-            Segment {
-                range: start..start + header.memory_len as usize,
-                executable: header.flags & PF_X != 0,
-                writable: header.flags & PF_W != 0,
-            }
-        })
+    headers().iter().filter(|header| header.kind == PT_LOAD && header.memory_len != 0).map(|header| {
+        let start = header.address as usize;
+        Segment {
+            range: start..start + header.memory_len as usize,
+            executable: header.flags & PF_X != 0,
+            writable: header.flags & PF_W != 0,
+        }
+    })
 }
 
 fn headers() -> &'static [ProgramHeader] {

@@ -60,12 +60,7 @@ impl Backend for Mutant {
     }
 
     fn probe(&self, _: &Cpuid<'_>) -> Result<Offer, &'static str> {
-        Ok(Offer {
-            rank: Rank::FORCED,
-            features: 0,
-            hints: 0,
-            base_leaf: 0,
-        })
+        Ok(Offer { rank: Rank::FORCED, features: 0, hints: 0, base_leaf: 0 })
     }
 
     fn overrides(&self, _: &Offer, _: CommandLine<'_>) -> Overrides {

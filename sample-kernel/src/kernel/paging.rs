@@ -78,11 +78,7 @@ pub unsafe fn protect() {
         start = start.min(physical(segment.range.start) / LARGE_PAGE);
         end = end.max(physical(segment.range.end - 1) / LARGE_PAGE + 1);
     }
-    assert!(
-        end - start <= TABLES.len(),
-        "the image needs {} page tables",
-        end - start
-    );
+    assert!(end - start <= TABLES.len(), "the image needs {} page tables", end - start);
     for (frame, table) in (start..end).zip(&TABLES) {
         for page in 0..512 {
             let address = (frame * LARGE_PAGE + page * PAGE) as u64;
@@ -101,7 +97,11 @@ pub unsafe fn protect() {
             let shared = if page < done { unsafe { slot.read() } } else { no_execute };
             let writable = segment.writable || shared & WRITABLE != 0;
             let executable = segment.executable || shared & no_execute != no_execute;
-            assert!(!(writable && executable), "data shares the page at {:#x} with text", segment.range.start);
+            assert!(
+                !(writable && executable),
+                "data shares the page at {:#x} with text",
+                segment.range.start
+            );
             let mut entry = (page * PAGE) as u64 | PRESENT;
             entry |= if writable { WRITABLE } else { 0 };
             entry |= if executable { 0 } else { no_execute };

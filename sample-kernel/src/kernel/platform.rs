@@ -36,11 +36,7 @@ pub unsafe fn set(virtual_offset: u64, command_line: &'static str) {
     let mut text = image::segments().filter(|segment| segment.executable);
     let segment = text.next().expect("a segment of text");
     assert!(text.next().is_none(), "more than one segment of text");
-    let platform = SamplePlatform {
-        text: [segment.range],
-        virtual_offset,
-        command_line,
-    };
+    let platform = SamplePlatform { text: [segment.range], virtual_offset, command_line };
     // SAFETY: by the caller, nobody reads yet.
     unsafe { PLATFORM.set(platform) };
 }

@@ -41,12 +41,8 @@ enum Form {
 pub struct Selftest(Form);
 
 /// The backend in all its forms.
-pub static FORMS: [Selftest; 4] = [
-    Selftest(Form::Thunk),
-    Selftest(Form::Naked),
-    Selftest(Form::Inline),
-    Selftest(Form::Nop),
-];
+pub static FORMS: [Selftest; 4] =
+    [Selftest(Form::Thunk), Selftest(Form::Naked), Selftest(Form::Inline), Selftest(Form::Nop)];
 
 /// Forgets how often replacements were called.
 pub fn forget_counts() {
@@ -157,11 +153,7 @@ macro_rules! inline_text {
         )
     };
     (jump $native:literal) => {
-        concat!(
-            "770: ",
-            $native,
-            "\n771: .skip 5 - (771b - 770b), 0x90\n.skip 3, 0\n"
-        )
+        concat!("770: ", $native, "\n771: .skip 5 - (771b - 770b), 0x90\n.skip 3, 0\n")
     };
     (call $native:literal) => {
         ".skip 8, 0\n"
@@ -213,11 +205,7 @@ impl Selftest {
             }
             Form::Nop => {
                 holds("sites edited into nothing", sites.nop > 0)?;
-                equal(
-                    "sites edited into something",
-                    (sites.call + sites.inline) as u64,
-                    0_u64,
-                )?;
+                equal("sites edited into something", (sites.call + sites.inline) as u64, 0_u64)?;
             }
         }
         Ok(PASSED)
@@ -244,12 +232,7 @@ impl Backend for Selftest {
     }
 
     fn probe(&self, _: &Cpuid<'_>) -> Result<Offer, &'static str> {
-        Ok(Offer {
-            rank: Rank::FORCED,
-            features: 0,
-            hints: 0,
-            base_leaf: 0,
-        })
+        Ok(Offer { rank: Rank::FORCED, features: 0, hints: 0, base_leaf: 0 })
     }
 
     fn overrides(&self, _: &Offer, _: CommandLine<'_>) -> Overrides {

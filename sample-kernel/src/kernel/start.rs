@@ -13,10 +13,9 @@ use super::{
 };
 use crate::start_info::StartInfo;
 
-global_asm!(
-    concat!(".set PVH_ENTRY, ", env!("PVH_ENTRY")),
-    include_str!("boot.s")
-);
+#[cfg(vmi_freestanding)]
+global_asm!(include_str!("memory.s"));
+global_asm!(concat!(".set PVH_ENTRY, ", env!("PVH_ENTRY")), include_str!("boot.s"));
 
 /// Bytes of command line that are read at most.
 const COMMAND_LINE_MAX: usize = 4096;

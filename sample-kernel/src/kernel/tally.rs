@@ -34,45 +34,25 @@ pub type Verdict = Result<Outcome, Failure>;
 /// Demands that `found` is `expected`.
 pub fn equal(what: &'static str, found: impl Into<u64>, expected: impl Into<u64>) -> Result<(), Failure> {
     let (found, expected) = (found.into(), expected.into());
-    let failure = Failure {
-        what,
-        found,
-        expected: Expected::Exactly(expected),
-    };
+    let failure = Failure { what, found, expected: Expected::Exactly(expected) };
     if found == expected { Ok(()) } else { Err(failure) }
 }
 
 /// Demands that `found` is from `low` to `high`.
 pub fn between(what: &'static str, low: u64, found: u64, high: u64) -> Result<(), Failure> {
-    let failure = Failure {
-        what,
-        found,
-        expected: Expected::Between(low, high),
-    };
-    if (low..=high).contains(&found) {
-        Ok(())
-    } else {
-        Err(failure)
-    }
+    let failure = Failure { what, found, expected: Expected::Between(low, high) };
+    if (low..=high).contains(&found) { Ok(()) } else { Err(failure) }
 }
 
 /// Demands that `condition` holds.
 pub fn holds(what: &'static str, condition: bool) -> Result<(), Failure> {
-    let failure = Failure {
-        what,
-        found: 0,
-        expected: Expected::True,
-    };
+    let failure = Failure { what, found: 0, expected: Expected::True };
     if condition { Ok(()) } else { Err(failure) }
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            what,
-            found,
-            expected,
-        } = self;
+        let Self { what, found, expected } = self;
         match expected {
             Expected::Exactly(expected) => write!(f, "{what}: found {found:#x}, expected {expected:#x}"),
             Expected::Between(low, high) => write!(f, "{what}: found {found}, expected {low} to {high}"),
@@ -122,11 +102,7 @@ impl Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            passed,
-            failed,
-            skipped,
-        } = self;
+        let Self { passed, failed, skipped } = self;
         write!(f, "summary: {passed} passed, {failed} failed, {skipped} skipped")
     }
 }

@@ -12,10 +12,7 @@ pub const READS: u64 = 10_000;
 
 /// Runs both loops and says where the code lies that reads.
 pub fn run() {
-    line!(
-        "trace: reads {READS} clock {:#x}",
-        vmi::table().time.now_ns as usize
-    );
+    line!("trace: reads {READS} clock {:#x}", vmi::table().time.now_ns as usize);
     let mut last = 0;
     trace_reader(&mut last);
     trace_control(READS);
@@ -35,13 +32,5 @@ extern "sysv64" fn trace_reader(last: &mut u64) {
 #[unsafe(no_mangle)]
 #[unsafe(naked)]
 extern "sysv64" fn trace_control(turns: u64) {
-    naked_asm!(
-        "push rbx",
-        "2: xor eax, eax",
-        "cpuid",
-        "dec rdi",
-        "jnz 2b",
-        "pop rbx",
-        "ret"
-    )
+    naked_asm!("push rbx", "2: xor eax, eax", "cpuid", "dec rdi", "jnz 2b", "pop rbx", "ret")
 }

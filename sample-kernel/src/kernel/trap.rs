@@ -237,23 +237,9 @@ extern "sysv64" fn trap(frame: &mut Frame) {
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = NAMES.get(self.vector as usize).copied().unwrap_or("reserved");
-        writeln!(
-            f,
-            "{name} (vector {}), error code {:#x}",
-            self.vector, self.error_code
-        )?;
-        writeln!(
-            f,
-            "  rip {:#018x}  cs {:#x}  rflags {:#x}",
-            self.rip, self.cs, self.rflags
-        )?;
-        writeln!(
-            f,
-            "  rsp {:#018x}  ss {:#x}  cr2 {:#x}",
-            self.rsp,
-            self.ss,
-            <Native as Cpu>::read_cr2()
-        )?;
+        writeln!(f, "{name} (vector {}), error code {:#x}", self.vector, self.error_code)?;
+        writeln!(f, "  rip {:#018x}  cs {:#x}  rflags {:#x}", self.rip, self.cs, self.rflags)?;
+        writeln!(f, "  rsp {:#018x}  ss {:#x}  cr2 {:#x}", self.rsp, self.ss, <Native as Cpu>::read_cr2())?;
         let registers = [
             ("rax", self.rax),
             ("rbx", self.rbx),

@@ -72,8 +72,7 @@ impl Clock {
 
     /// Begins to read the page, which is registered now.
     pub(crate) fn start(&self, stability: Stability) {
-        self.stable_means
-            .store(stability == Stability::Announced, Relaxed);
+        self.stable_means.store(stability == Stability::Announced, Relaxed);
         self.registered.store(true, Release);
     }
 
@@ -127,11 +126,7 @@ impl Clock {
         if !self.is_started() {
             return None;
         }
-        let tries = if self.falling.load(Relaxed) {
-            Tries::ONCE
-        } else {
-            Tries::BOUNDED
-        };
+        let tries = if self.falling.load(Relaxed) { Tries::ONCE } else { Tries::BOUNDED };
         let (info, tsc) = source.read(tries).ok()?;
         let now = nanoseconds(&info, tsc).ok()?;
         if info.flags().contains(Flags::PAUSED) {
@@ -166,11 +161,7 @@ impl Clock {
     fn fall_back(&self, latest: &AtomicU64, below: u64) -> u64 {
         if !self.falling.load(Relaxed) {
             let stopped = self.last.get().max(latest.load(Relaxed));
-            let offset = if stopped == 0 {
-                0
-            } else {
-                stopped.wrapping_sub(below)
-            };
+            let offset = if stopped == 0 { 0 } else { stopped.wrapping_sub(below) };
             self.offset.set(offset);
             self.falling.store(true, Relaxed);
         }

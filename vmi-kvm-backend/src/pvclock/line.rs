@@ -37,13 +37,7 @@ impl Line {
         // Behind the top of the counter lies its bottom: a TSC below the time stamp.
         let ticks_left = u64::MAX - info.tsc_timestamp;
         let limit = u64::try_from(limit).unwrap_or(u64::MAX).min(ticks_left);
-        Ok(Self {
-            tsc: info.tsc_timestamp,
-            limit,
-            right,
-            factor,
-            ns: info.system_time,
-        })
+        Ok(Self { tsc: info.tsc_timestamp, limit, right, factor, ns: info.system_time })
     }
 }
 
@@ -74,13 +68,7 @@ mod tests {
         let ns = prop_oneof![any::<u64>(), Just(0), Just(u64::MAX), 0..1_u64 << 50];
         let mul = prop_oneof![any::<u32>(), Just(1), Just(u32::MAX)];
         (tsc, ns, mul, any::<i8>()).prop_map(|(tsc_timestamp, system_time, tsc_to_system_mul, tsc_shift)| {
-            TimeInfo {
-                tsc_timestamp,
-                system_time,
-                tsc_to_system_mul,
-                tsc_shift,
-                ..TimeInfo::default()
-            }
+            TimeInfo { tsc_timestamp, system_time, tsc_to_system_mul, tsc_shift, ..TimeInfo::default() }
         })
     }
 

@@ -43,11 +43,7 @@ pub(crate) trait Source {
             left -= 1;
             if left == 0 {
                 let odd = !version.is_multiple_of(2);
-                return Err(if odd {
-                    PageError::Unfinished(version)
-                } else {
-                    PageError::Unsteady(version)
-                });
+                return Err(if odd { PageError::Unfinished(version) } else { PageError::Unsteady(version) });
             }
             core::hint::spin_loop();
         }

@@ -27,21 +27,16 @@ pub enum PageError {
 impl fmt::Display for PageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unfinished(version) => write!(
-                f,
-                "the clock page is never finished, its version stays at {version}"
-            ),
-            Self::Unsteady(version) => write!(
-                f,
-                "the clock page changes under every read, its version is {version}"
-            ),
+            Self::Unfinished(version) => {
+                write!(f, "the clock page is never finished, its version stays at {version}")
+            }
+            Self::Unsteady(version) => {
+                write!(f, "the clock page changes under every read, its version is {version}")
+            }
             Self::ZeroMultiplier => f.write_str("the clock page has the multiplier 0"),
             Self::Shift(shift) => write!(f, "the clock page has the shift {shift}, not one from -31 to 31"),
             Self::Overflow(ticks, ns) => {
-                write!(
-                    f,
-                    "the clock page leads past 64 bits: {ticks} ticks behind {ns} ns"
-                )
+                write!(f, "the clock page leads past 64 bits: {ticks} ticks behind {ns} ns")
             }
         }
     }
@@ -125,29 +120,19 @@ mod tests {
             tsc_shift += 1;
         }
         let tsc_to_system_mul = ((1_000_000_000 << 96) / scaled) as u32;
-        TimeInfo {
-            tsc_to_system_mul,
-            tsc_shift,
-            ..TimeInfo::default()
-        }
+        TimeInfo { tsc_to_system_mul, tsc_shift, ..TimeInfo::default() }
     }
 
     #[test]
     fn rates_of_real_machines() {
-        for khz in [
-            999_999, 1_000_000, 1_000_001, 2_399_998, 2_400_000, 2_894_561, 3_000_000, 5_700_000,
-        ] {
+        for khz in [999_999, 1_000_000, 1_000_001, 2_399_998, 2_400_000, 2_894_561, 3_000_000, 5_700_000] {
             assert_eq!(frequency_hz(&page_of(khz * 1000)), Ok(khz * 1000), "{khz} kHz");
         }
     }
 
     #[test]
     fn rates_that_a_page_cannot_have() {
-        let page = |mul, shift| TimeInfo {
-            tsc_to_system_mul: mul,
-            tsc_shift: shift,
-            ..TimeInfo::default()
-        };
+        let page = |mul, shift| TimeInfo { tsc_to_system_mul: mul, tsc_shift: shift, ..TimeInfo::default() };
         assert_eq!(frequency_hz(&page(0, 0)), Err(PageError::ZeroMultiplier));
         assert_eq!(frequency_hz(&page(1, 32)), Err(PageError::Shift(32)));
         assert_eq!(frequency_hz(&page(1, -31)), Err(PageError::Overflow(0, 0)));

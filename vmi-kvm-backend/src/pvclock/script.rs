@@ -34,10 +34,7 @@ impl Script {
     }
 
     pub(super) fn with_host(page: TimeInfo, tsc: u64, host: fn(&mut TimeInfo)) -> Self {
-        Self {
-            host,
-            ..Self::new(page, tsc)
-        }
+        Self { host, ..Self::new(page, tsc) }
     }
 
     /// Changes the page as an honest host does.
@@ -98,11 +95,7 @@ pub(super) struct Machine {
 
 impl Machine {
     pub(super) fn started(stability: Stability) -> Self {
-        let machine = Self {
-            clock: Clock::new(),
-            latest: AtomicU64::new(0),
-            below: Cell::new(0),
-        };
+        let machine = Self { clock: Clock::new(), latest: AtomicU64::new(0), below: Cell::new(0) };
         machine.clock.start(stability);
         machine
     }

@@ -65,9 +65,8 @@ fn row_12_version_changes_at_every_read() {
 #[test]
 fn row_12_version_changes_once_under_a_read() {
     let script = Script::new(GOOD, 2000);
-    *script.interrupt.borrow_mut() = Some(Box::new(|script| {
-        script.update(|page| page.system_time = 1_000_000)
-    }));
+    *script.interrupt.borrow_mut() =
+        Some(Box::new(|script| script.update(|page| page.system_time = 1_000_000)));
     let (info, _) = script.read(Tries::BOUNDED).unwrap();
     assert_eq!((info.version, info.system_time), (4, 1_000_000));
     assert_eq!(script.looks.get(), 4, "two tries");
@@ -75,48 +74,24 @@ fn row_12_version_changes_once_under_a_read() {
 
 #[test]
 fn row_12_multiplier_zero_and_shift_out_of_range() {
-    let zero = TimeInfo {
-        tsc_to_system_mul: 0,
-        ..GOOD
-    };
+    let zero = TimeInfo { tsc_to_system_mul: 0, ..GOOD };
     assert_eq!(nanoseconds(&zero, 2000), Err(PageError::ZeroMultiplier));
     for shift in [i8::MIN, -33, -32, 32, 33, i8::MAX] {
-        let bad = TimeInfo {
-            tsc_shift: shift,
-            ..GOOD
-        };
+        let bad = TimeInfo { tsc_shift: shift, ..GOOD };
         assert_eq!(nanoseconds(&bad, 2000), Err(PageError::Shift(shift)));
         let machine = Machine::started(Stability::Announced);
         machine.below.set(3);
         assert_eq!(machine.now(&Script::new(bad, 2000)), 3);
     }
     for shift in [-31, 31] {
-        assert!(
-            nanoseconds(
-                &TimeInfo {
-                    tsc_shift: shift,
-                    ..GOOD
-                },
-                2000
-            )
-            .is_ok()
-        );
+        assert!(nanoseconds(&TimeInfo { tsc_shift: shift, ..GOOD }, 2000).is_ok());
     }
 }
 
 #[test]
 fn row_12_tsc_below_the_pages() {
     assert_eq!(nanoseconds(&GOOD, 999), Ok(500));
-    assert_eq!(
-        nanoseconds(
-            &TimeInfo {
-                tsc_timestamp: u64::MAX,
-                ..GOOD
-            },
-            0
-        ),
-        Ok(500)
-    );
+    assert_eq!(nanoseconds(&TimeInfo { tsc_timestamp: u64::MAX, ..GOOD }, 0), Ok(500));
     let (machine, script) = (Machine::started(Stability::Announced), Script::new(GOOD, 1010));
     assert_eq!(machine.now(&script), 510);
     script.tsc.set(0);
@@ -134,11 +109,7 @@ fn row_12_a_bad_page_hands_over_to_the_table_below_and_back_without_a_step() {
     script.pass(10);
     assert_eq!(machine.now(&script), 500, "stands where it stopped");
     machine.below.set(1_000_070);
-    assert_eq!(
-        machine.now(&script),
-        570,
-        "goes on at the pace of the table below"
-    );
+    assert_eq!(machine.now(&script), 570, "goes on at the pace of the table below");
     machine.below.set(1_000_060);
     assert_eq!(machine.now(&script), 570, "not back with it");
     script.update(|page| *page = GOOD);
@@ -153,12 +124,7 @@ fn row_12_a_bad_page_hands_over_to_the_table_below_and_back_without_a_step() {
 fn row_12_each_hand_over_starts_where_the_clock_stopped() {
     let (machine, script) = (Machine::started(Stability::Announced), Script::new(GOOD, 1000));
     for (tsc, below) in [(1000, 50_000), (2000, 7_000_000)] {
-        script.update(|page| {
-            *page = TimeInfo {
-                version: page.version,
-                ..GOOD
-            }
-        });
+        script.update(|page| *page = TimeInfo { version: page.version, ..GOOD });
         script.tsc.set(tsc);
         let stopped = machine.now(&script);
         assert_eq!(stopped, tsc - 500);
@@ -202,10 +168,7 @@ fn row_13_a_migration_does_not_turn_a_stable_clock_back() {
 
 #[test]
 fn row_14_paused_flag_is_reported_and_cleared() {
-    let paused = TimeInfo {
-        flags: (Flags::STABLE | Flags::PAUSED).bits(),
-        ..GOOD
-    };
+    let paused = TimeInfo { flags: (Flags::STABLE | Flags::PAUSED).bits(), ..GOOD };
     let (machine, script) = (Machine::started(Stability::Announced), Script::new(paused, 1000));
     assert_eq!(machine.now(&script), 500);
     assert_eq!(machine.clock.pauses(), 1);
@@ -242,28 +205,16 @@ fn an_interrupt_that_changes_the_line_under_a_fast_read_makes_it_look_again() {
         script.update(|page| page.system_time = 900);
         assert_eq!(inner.now(script), 950);
     }));
-    assert_eq!(
-        machine.clock.fast(&script),
-        None,
-        "parts of two lines are no time"
-    );
+    assert_eq!(machine.clock.fast(&script), None, "parts of two lines are no time");
     script.pass(1);
     assert_eq!(machine.now(&script), 951);
 }
 
 #[test]
 fn an_overflow_is_not_a_time() {
-    let page = TimeInfo {
-        system_time: u64::MAX - 10,
-        tsc_to_system_mul: u32::MAX,
-        tsc_shift: 31,
-        ..GOOD
-    };
+    let page = TimeInfo { system_time: u64::MAX - 10, tsc_to_system_mul: u32::MAX, tsc_shift: 31, ..GOOD };
     assert_eq!(nanoseconds(&page, 1000), Ok(u64::MAX - 10));
-    assert_eq!(
-        nanoseconds(&page, 1001),
-        Err(PageError::Overflow(1, u64::MAX - 10))
-    );
+    assert_eq!(nanoseconds(&page, 1001), Err(PageError::Overflow(1, u64::MAX - 10)));
     let (machine, script) = (Machine::started(Stability::Announced), Script::new(page, 1001));
     machine.below.set(77);
     assert_eq!(machine.now(&script), 77);

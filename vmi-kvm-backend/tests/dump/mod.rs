@@ -42,10 +42,7 @@ pub fn with(mut dump: Dump, leaf: u32, words: [u32; 4]) -> Dump {
 /// Answers `question` about a machine with this table.
 pub fn on<T>(dump: &Dump, question: impl FnOnce(&Cpuid<'_>) -> T) -> T {
     question(&|leaf, _| {
-        let [eax, ebx, ecx, edx] = dump
-            .iter()
-            .find(|known| known.0 == leaf)
-            .map_or([0; 4], |known| known.1);
+        let [eax, ebx, ecx, edx] = dump.iter().find(|known| known.0 == leaf).map_or([0; 4], |known| known.1);
         CpuidResult { eax, ebx, ecx, edx }
     })
 }

@@ -19,11 +19,7 @@ pub(super) fn sleep_types(table: &Table<'_>) -> Option<[u8; 2]> {
     let mut offset = HEADER;
     while offset < table.bytes() {
         let chunk: [u8; CHUNK] = table.get(offset).ok()?;
-        for (at, _) in chunk
-            .windows(NAME.len())
-            .enumerate()
-            .filter(|(_, bytes)| *bytes == NAME)
-        {
+        for (at, _) in chunk.windows(NAME.len()).enumerate().filter(|(_, bytes)| *bytes == NAME) {
             // The header lies in front of the first byte of code, so there are bytes in front of every name.
             let around = table.get(offset + at as u32 - BEFORE as u32).ok()?;
             if let Some(types) = declaration(around) {

@@ -53,11 +53,7 @@ impl Description {
         let flags = u32::from_le_bytes(fadt.get(field::FLAGS)?);
         let reduced = flags & HW_REDUCED_ACPI != 0;
         let pm1 = |new, old| {
-            if reduced {
-                Ok(None)
-            } else {
-                either(&fadt, new, old)
-            }
+            if reduced { Ok(None) } else { either(&fadt, new, old) }
         };
         let dsdt = Table::at(read, dsdt_address(&fadt)?)?.named(*b"DSDT")?;
         Ok(Self {

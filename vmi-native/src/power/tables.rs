@@ -41,11 +41,7 @@ impl core::fmt::Display for AcpiError {
                 write!(f, "the acpi table at {address:#x} cannot be {bytes} bytes long")
             }
             Self::Signature { address, found } => {
-                write!(
-                    f,
-                    "the acpi table at {address:#x} is called \"{}\"",
-                    found.escape_ascii()
-                )
+                write!(f, "the acpi table at {address:#x} is called \"{}\"", found.escape_ascii())
             }
             Self::Missing(signature) => write!(f, "there is no acpi table \"{}\"", signature.escape_ascii()),
         }
@@ -76,19 +72,11 @@ impl<'a> Table<'a> {
         let mut header = [0; 8];
         fill(read, address, &mut header)?;
         let [s0, s1, s2, s3, length @ ..] = header;
-        let table = Self {
-            read,
-            address,
-            signature: [s0, s1, s2, s3],
-            bytes: u32::from_le_bytes(length),
-        };
+        let table = Self { read, address, signature: [s0, s1, s2, s3], bytes: u32::from_le_bytes(length) };
         let good =
             (HEADER..=LONGEST).contains(&table.bytes) && address.checked_add(table.bytes.into()).is_some();
         if !good {
-            return Err(AcpiError::Length {
-                address,
-                bytes: table.bytes,
-            });
+            return Err(AcpiError::Length { address, bytes: table.bytes });
         }
         check_sum(read, address, table.bytes)?;
         Ok(table)
@@ -99,10 +87,7 @@ impl<'a> Table<'a> {
         if self.signature == signature {
             Ok(self)
         } else {
-            Err(AcpiError::Signature {
-                address: self.address,
-                found: self.signature,
-            })
+            Err(AcpiError::Signature { address: self.address, found: self.signature })
         }
     }
 
@@ -117,11 +102,7 @@ impl<'a> Table<'a> {
         let inside = self.bytes.saturating_sub(offset).min(N as u32);
         if inside != 0 {
             // Does not overflow: the offset is inside the table, and the table's end is an address.
-            fill(
-                self.read,
-                self.address + u64::from(offset),
-                &mut bytes[..inside as usize],
-            )?;
+            fill(self.read, self.address + u64::from(offset), &mut bytes[..inside as usize])?;
         }
         Ok(bytes)
     }
@@ -141,25 +122,8 @@ impl<'a> List<'a> {
 
         let mut pointer = [0; FIRST_VERSION as usize];
         fill(read, rsdp, &mut pointer)?;
-        let [
-            b'R',
-            b'S',
-            b'D',
-            b' ',
-            b'P',
-            b'T',
-            b'R',
-            b' ',
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            _,
-            revision,
-            rsdt @ ..,
-        ] = pointer
+        let [b'R', b'S', b'D', b' ', b'P', b'T', b'R', b' ', _, _, _, _, _, _, _, revision, rsdt @ ..] =
+            pointer
         else {
             return Err(AcpiError::NotARootPointer(rsdp));
         };
@@ -175,17 +139,11 @@ impl<'a> List<'a> {
             check_sum(read, rsdp, bytes)?;
             let xsdt = u64::from_le_bytes(xsdt);
             if xsdt != 0 {
-                return Ok(Self {
-                    table: Table::at(read, xsdt)?.named(*b"XSDT")?,
-                    entry_bytes: 8,
-                });
+                return Ok(Self { table: Table::at(read, xsdt)?.named(*b"XSDT")?, entry_bytes: 8 });
             }
         }
         let rsdt = u32::from_le_bytes(rsdt).into();
-        Ok(Self {
-            table: Table::at(read, rsdt)?.named(*b"RSDT")?,
-            entry_bytes: 4,
-        })
+        Ok(Self { table: Table::at(read, rsdt)?.named(*b"RSDT")?, entry_bytes: 4 })
     }
 
     /// Returns the good tables of this signature, without the damaged ones.
@@ -212,22 +170,14 @@ impl<'a> List<'a> {
         (0..count).filter_map(|index| {
             let bytes: [u8; 8] = self.table.get(HEADER + index * self.entry_bytes).ok()?;
             let address = u64::from_le_bytes(bytes);
-            Some(if self.entry_bytes == 4 {
-                address & 0xffff_ffff
-            } else {
-                address
-            })
+            Some(if self.entry_bytes == 4 { address & 0xffff_ffff } else { address })
         })
     }
 }
 
 fn fill(read: Read<'_>, address: u64, bytes: &mut [u8]) -> Result<(), AcpiError> {
     let mapped = address != 0 && address.checked_add(bytes.len() as u64).is_some() && read(address, bytes);
-    if mapped {
-        Ok(())
-    } else {
-        Err(AcpiError::Unmapped(address))
-    }
+    if mapped { Ok(()) } else { Err(AcpiError::Unmapped(address)) }
 }
 
 fn check_sum(read: Read<'_>, address: u64, bytes: u32) -> Result<(), AcpiError> {
@@ -238,9 +188,5 @@ fn check_sum(read: Read<'_>, address: u64, bytes: u32) -> Result<(), AcpiError> 
         fill(read, address.saturating_add(offset.into()), chunk)?;
         sum = chunk.iter().fold(sum, |sum, byte| sum.wrapping_add(*byte));
     }
-    if sum == 0 {
-        Ok(())
-    } else {
-        Err(AcpiError::Checksum(address))
-    }
+    if sum == 0 { Ok(()) } else { Err(AcpiError::Checksum(address)) }
 }

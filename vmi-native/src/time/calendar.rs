@@ -24,10 +24,7 @@ const AFTERNOON: u8 = 1 << 7;
 impl Registers {
     /// Returns the seconds since 1970, if the registers hold a date from then until 2199.
     pub(super) fn unix_seconds(&self) -> Option<u64> {
-        let [second, minute] = [
-            self.number(self.second, 0..=59)?,
-            self.number(self.minute, 0..=59)?,
-        ];
+        let [second, minute] = [self.number(self.second, 0..=59)?, self.number(self.minute, 0..=59)?];
         let (year, month) = (self.full_year()?, self.number(self.month, 1..=12)?);
         let day = self.number(self.day, 1..=days_of_month(year, month))?;
         let days =
@@ -57,9 +54,7 @@ impl Registers {
     /// Returns the year. Not every board keeps a century, so one that cannot be is made up.
     fn full_year(&self) -> Option<u64> {
         let year = self.number(self.year, 0..=99)?;
-        let century = self
-            .number(self.century, 19..=21)
-            .unwrap_or(if year < 70 { 20 } else { 19 });
+        let century = self.number(self.century, 19..=21).unwrap_or(if year < 70 { 20 } else { 19 });
         Some(century * 100 + year).filter(|year| *year >= 1970)
     }
 }
@@ -99,16 +94,7 @@ mod tests {
     };
 
     fn midnight(century: u8, year: u8, month: u8, day: u8) -> Registers {
-        Registers {
-            second: 0,
-            minute: 0,
-            hour: 0,
-            day,
-            month,
-            year,
-            century,
-            formats: HOURS_24,
-        }
+        Registers { second: 0, minute: 0, hour: 0, day, month, year, century, formats: HOURS_24 }
     }
 
     #[test]
@@ -143,14 +129,7 @@ mod tests {
 
     #[test]
     fn twelve_hours_are_read() {
-        let at = |hour| {
-            Registers {
-                hour,
-                formats: 0,
-                ..midnight(0x19, 0x70, 1, 1)
-            }
-            .unix_seconds()
-        };
+        let at = |hour| Registers { hour, formats: 0, ..midnight(0x19, 0x70, 1, 1) }.unix_seconds();
         assert_eq!(at(0x12), Some(0), "12 AM is midnight");
         assert_eq!(at(0x01), Some(3600));
         assert_eq!(at(0x11), Some(11 * 3600));
@@ -163,13 +142,7 @@ mod tests {
 
     #[test]
     fn an_implausible_century_is_made_up() {
-        let with = |century, year| {
-            Registers {
-                century,
-                ..midnight(0, year, 1, 1)
-            }
-            .full_year()
-        };
+        let with = |century, year| Registers { century, ..midnight(0, year, 1, 1) }.full_year();
         assert_eq!(with(0x00, 0x26), Some(2026));
         assert_eq!(with(0xff, 0x26), Some(2026));
         assert_eq!(with(0x99, 0x99), Some(1999));
@@ -190,19 +163,9 @@ mod tests {
             Registers { day: 0x31, ..good },
             Registers { month: 0, ..good },
             Registers { month: 0x13, ..good },
-            Registers {
-                month: 2,
-                day: 0x29,
-                ..good
-            },
+            Registers { month: 2, day: 0x29, ..good },
             Registers { year: 0xff, ..good },
-            Registers {
-                century: 0x21,
-                year: 0,
-                month: 2,
-                day: 0x29,
-                ..good
-            },
+            Registers { century: 0x21, year: 0, month: 2, day: 0x29, ..good },
         ] {
             assert_eq!(bad.unix_seconds(), None, "{bad:x?}");
         }

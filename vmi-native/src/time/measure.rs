@@ -67,10 +67,7 @@ pub(super) fn frequency<R: Reference>(reference: &mut R) -> Option<u64> {
             let Some(estimate) = estimate::<R>(earlier, &next) else {
                 continue;
             };
-            if best
-                .as_ref()
-                .is_none_or(|best| estimate.error_ppm < best.error_ppm)
-            {
+            if best.as_ref().is_none_or(|best| estimate.error_ppm < best.error_ppm) {
                 best = Some(estimate);
             }
         }
@@ -78,8 +75,7 @@ pub(super) fn frequency<R: Reference>(reference: &mut R) -> Option<u64> {
             break;
         }
     }
-    best.filter(|best| best.error_ppm <= BAD_PPM && PLAUSIBLE_HZ.contains(&best.hz))
-        .map(|best| best.hz)
+    best.filter(|best| best.error_ppm <= BAD_PPM && PLAUSIBLE_HZ.contains(&best.hz)).map(|best| best.hz)
 }
 
 /// Returns a sample at least a round behind an earlier one.
@@ -147,14 +143,7 @@ mod tests {
 
     impl Machine {
         fn new(hz: u64) -> Self {
-            Self {
-                hz,
-                cycles: 1 << 40,
-                access: hz / 1_000_000,
-                pause: 0,
-                reads: 0,
-                ends_at: u64::MAX,
-            }
+            Self { hz, cycles: 1 << 40, access: hz / 1_000_000, pause: 0, reads: 0, ends_at: u64::MAX }
         }
     }
 
@@ -168,20 +157,11 @@ mod tests {
                 return None;
             }
             let before = self.cycles;
-            self.cycles += self.access / 2
-                + if self.reads.is_multiple_of(7) {
-                    self.pause
-                } else {
-                    0
-                };
+            self.cycles += self.access / 2 + if self.reads.is_multiple_of(7) { self.pause } else { 0 };
             let ticks =
                 (u128::from(self.cycles) * u128::from(Self::HZ) / u128::from(self.hz)) as u32 & Self::MASK;
             self.cycles += self.access - self.access / 2;
-            Some(Sample {
-                before,
-                ticks,
-                after: self.cycles,
-            })
+            Some(Sample { before, ticks, after: self.cycles })
         }
     }
 
@@ -194,11 +174,7 @@ mod tests {
 
         fn sample(&mut self) -> Option<Sample> {
             self.0 += 1;
-            Some(Sample {
-                before: 1,
-                ticks: 0xffff,
-                after: 2,
-            })
+            Some(Sample { before: 1, ticks: 0xffff, after: 2 })
         }
     }
 
@@ -250,18 +226,9 @@ mod tests {
 
     #[test]
     fn a_reference_that_ends_is_used_as_far_as_it_went() {
-        let full = Machine {
-            access: 300_000,
-            ..Machine::new(3_000_000_000)
-        };
+        let full = Machine { access: 300_000, ..Machine::new(3_000_000_000) };
         assert!(frequency(&mut Machine { ends_at: 100, ..full }).is_some());
-        assert!(
-            frequency(&mut Machine {
-                ends_at: 3,
-                ..Machine::new(3_000_000_000)
-            })
-            .is_none()
-        );
+        assert!(frequency(&mut Machine { ends_at: 3, ..Machine::new(3_000_000_000) }).is_none());
     }
 
     #[test]
@@ -272,11 +239,7 @@ mod tests {
             const MASK: u32 = 0xff_ffff;
             fn sample(&mut self) -> Option<Sample> {
                 self.0 += 1;
-                Some(Sample {
-                    before: 5,
-                    ticks: self.0,
-                    after: 5,
-                })
+                Some(Sample { before: 5, ticks: self.0, after: 5 })
             }
         }
         assert_eq!(frequency(&mut NoCycles(0)), None);

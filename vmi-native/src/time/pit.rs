@@ -74,11 +74,7 @@ impl Reference for Pit {
         if status & (PROGRAMMED | ENDED) != PROGRAM & PROGRAMMED {
             return None;
         }
-        Some(Sample {
-            before,
-            ticks: u32::from(FULL - count),
-            after,
-        })
+        Some(Sample { before, ticks: u32::from(FULL - count), after })
     }
 }
 

@@ -147,10 +147,7 @@ mod tests {
 
     #[test]
     fn an_empty_battery_is_no_clock() {
-        assert_eq!(
-            stable(&mut |number| if number == REGISTER_D { 0 } else { chip(number) }),
-            None
-        );
+        assert_eq!(stable(&mut |number| if number == REGISTER_D { 0 } else { chip(number) }), None);
     }
 
     #[test]
@@ -158,28 +155,17 @@ mod tests {
         let mut reads = 0;
         let mut late = |number| {
             reads += 1;
-            if number == REGISTER_A && reads < 1000 {
-                0xa6
-            } else {
-                chip(number)
-            }
+            if number == REGISTER_A && reads < 1000 { 0xa6 } else { chip(number) }
         };
         assert_eq!(stable(&mut late), Some(951_868_800));
-        assert_eq!(
-            stable(&mut |number| if number == REGISTER_A { 0xa6 } else { chip(number) }),
-            None
-        );
+        assert_eq!(stable(&mut |number| if number == REGISTER_A { 0xa6 } else { chip(number) }), None);
     }
 
     #[test]
     fn a_reading_torn_by_an_update_is_not_taken() {
         let mut seconds = [0x59, 0x00, 0x00].into_iter();
         let mut torn = |number| {
-            if number == 0 {
-                seconds.next().unwrap()
-            } else {
-                chip(number)
-            }
+            if number == 0 { seconds.next().unwrap() } else { chip(number) }
         };
         assert_eq!(stable(&mut torn), Some(951_868_800));
         let mut counts = 0;

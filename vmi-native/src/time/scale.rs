@@ -19,11 +19,7 @@ pub(super) const fn multiplier(hz: u64) -> u64 {
 #[inline]
 pub(super) const fn to_ns(cycles: u64, multiplier: u64) -> u64 {
     let ns = (cycles as u128 * multiplier as u128) >> SHIFT;
-    if ns > u64::MAX as u128 {
-        u64::MAX
-    } else {
-        ns as u64
-    }
+    if ns > u64::MAX as u128 { u64::MAX } else { ns as u64 }
 }
 
 #[cfg(test)]

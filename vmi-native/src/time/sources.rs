@@ -29,12 +29,7 @@ fn by_crystal(cpuid: &dyn Fn(u32, u32) -> CpuidResult) -> Option<u64> {
     if cpuid(0, 0).eax < 0x15 {
         return None;
     }
-    let CpuidResult {
-        eax: denominator,
-        ebx: numerator,
-        ecx: crystal_hz,
-        ..
-    } = cpuid(0x15, 0);
+    let CpuidResult { eax: denominator, ebx: numerator, ecx: crystal_hz, .. } = cpuid(0x15, 0);
     plausible((u64::from(crystal_hz) * u64::from(numerator)).checked_div(denominator.into())?)
 }
 
@@ -54,24 +49,9 @@ mod tests {
     fn machine(last: u32, crystal: [u32; 3], mhz: u32) -> impl Fn(u32, u32) -> CpuidResult {
         let [eax, ebx, ecx] = crystal;
         move |leaf, _| match leaf {
-            0 => CpuidResult {
-                eax: last,
-                ebx: 0,
-                ecx: 0,
-                edx: 0,
-            },
-            0x15 => CpuidResult {
-                eax,
-                ebx,
-                ecx,
-                edx: 0,
-            },
-            0x16 => CpuidResult {
-                eax: mhz,
-                ebx: 0,
-                ecx: 0,
-                edx: 0,
-            },
+            0 => CpuidResult { eax: last, ebx: 0, ecx: 0, edx: 0 },
+            0x15 => CpuidResult { eax, ebx, ecx, edx: 0 },
+            0x16 => CpuidResult { eax: mhz, ebx: 0, ecx: 0, edx: 0 },
             _ => panic!("leaf {leaf:#x} is not asked for"),
         }
     }
@@ -102,12 +82,7 @@ mod tests {
     fn leaves_above_the_last_are_not_read() {
         let echo = |leaf, _| {
             assert_eq!(leaf, 0, "above the last leaf");
-            CpuidResult {
-                eax: 0xd,
-                ebx: 0,
-                ecx: 0,
-                edx: 0,
-            }
+            CpuidResult { eax: 0xd, ebx: 0, ecx: 0, edx: 0 }
         };
         assert_eq!(by_crystal(&echo), None);
         assert_eq!(by_nominal(&echo), None);

@@ -39,11 +39,7 @@ unsafe impl Platform for Image {
     unsafe fn write_text(&self, address: usize, bytes: &[u8]) {
         let inside = address >= self.range[0].start && address + bytes.len() <= self.range[0].end;
         assert!(inside, "a write outside the text");
-        let text = self
-            .text
-            .get()
-            .cast::<u8>()
-            .wrapping_add(address - self.range[0].start);
+        let text = self.text.get().cast::<u8>().wrapping_add(address - self.range[0].start);
         // SAFETY: inside the text, as just asserted.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), text, bytes.len()) };
     }
@@ -55,12 +51,7 @@ unsafe impl Platform for Image {
 
 impl Image {
     fn new() -> Box<Self> {
-        let record = Site {
-            offset: 0,
-            op: 0,
-            len: 5,
-            reserved: 0,
-        };
+        let record = Site { offset: 0, op: 0, len: 5, reserved: 0 };
         let mut image = Box::new(Self {
             records: [record; SITES.len()],
             text: UnsafeCell::new([0x90; TEXT_LEN]),
@@ -71,16 +62,10 @@ impl Image {
         let functions = natives(start);
         for (index, op) in SITES.into_iter().enumerate() {
             let at = GAP + index * (5 + GAP);
-            let bytes = Text::native(op, functions[usize::from(op.number())])
-                .at(start + at)
-                .unwrap();
+            let bytes = Text::native(op, functions[usize::from(op.number())]).at(start + at).unwrap();
             image.text.get_mut()[at..at + 5].copy_from_slice(&bytes.to_le_bytes()[..5]);
             let here = (&raw const image.records[index]).addr();
-            image.records[index] = Site {
-                offset: (start + at - here) as i32,
-                op: op.number(),
-                ..record
-            };
+            image.records[index] = Site { offset: (start + at - here) as i32, op: op.number(), ..record };
         }
         image
     }
@@ -136,13 +121,7 @@ fn an_edit_writes_what_the_plan_says_and_restore_takes_it_back() {
         (mmu::flush_local::OP, Erased::Call(target)),
         (irq::leave::OP, Erased::Call(target)),
     ]);
-    let counts = SiteCounts {
-        total: 6,
-        native: 1,
-        call: 2,
-        inline: 1,
-        nop: 2,
-    };
+    let counts = SiteCounts { total: 6, native: 1, call: 2, inline: 1, nop: 2 };
     assert_eq!(image.validate(&plan), Ok(counts));
     let records = Records::of_slice(&image.records);
     // SAFETY: validated; the text is this test's own.
@@ -182,18 +161,10 @@ fn row_21_site_outside_text() {
     }
     let mut image = Image::new();
     image.range[0].end = image.range[0].start + GAP + 5 * (5 + GAP) + 4;
-    assert_eq!(
-        image.refusal(),
-        (5, Flaw::OutsideText),
-        "the last byte is outside"
-    );
+    assert_eq!(image.refusal(), (5, Flaw::OutsideText), "the last byte is outside");
     let mut image = Image::new();
     image.range[0].start += GAP + 1;
-    assert_eq!(
-        image.refusal(),
-        (0, Flaw::OutsideText),
-        "the first byte is outside"
-    );
+    assert_eq!(image.refusal(), (0, Flaw::OutsideText), "the first byte is outside");
     let mut image = Image::new();
     image.range = [0..0];
     assert_eq!(image.refusal(), (0, Flaw::OutsideText), "there is no text");
@@ -210,10 +181,7 @@ fn row_21_overlap() {
 #[test]
 fn row_21_duplicate_record() {
     let mut image = Image::new();
-    image.records[3] = Site {
-        offset: image.records[2].offset - 8,
-        ..image.records[2]
-    };
+    image.records[3] = Site { offset: image.records[2].offset - 8, ..image.records[2] };
     let (index, flaw) = image.refusal();
     assert!(index == 3 && matches!(flaw, Flaw::Order(_)), "{flaw:?}");
 }
@@ -222,14 +190,8 @@ fn row_21_duplicate_record() {
 fn row_21_records_in_swapped_order() {
     let mut image = Image::new();
     let [first, second] = [image.records[0], image.records[1]];
-    image.records[0] = Site {
-        offset: second.offset + 8,
-        ..second
-    };
-    image.records[1] = Site {
-        offset: first.offset - 8,
-        ..first
-    };
+    image.records[0] = Site { offset: second.offset + 8, ..second };
+    image.records[1] = Site { offset: first.offset - 8, ..first };
     let (index, flaw) = image.refusal();
     assert!(index == 1 && matches!(flaw, Flaw::Order(_)), "{flaw:?}");
 }
@@ -241,10 +203,7 @@ fn row_21_old_bytes_differ() {
             let mut image = Image::new();
             image.text.get_mut()[GAP + index * (5 + GAP) + byte] ^= 0x10;
             let (found, flaw) = image.refusal();
-            assert!(
-                found == index && matches!(flaw, Flaw::Original { .. }),
-                "{index} {byte}: {flaw:?}"
-            );
+            assert!(found == index && matches!(flaw, Flaw::Original { .. }), "{index} {byte}: {flaw:?}");
         }
     }
 }
@@ -254,17 +213,7 @@ fn row_21_length_mismatch() {
     for len in (0..=u8::MAX).filter(|len| *len != 5) {
         let mut image = Image::new();
         image.records[4].len = len;
-        assert_eq!(
-            image.refusal(),
-            (
-                4,
-                Flaw::Len {
-                    op: io::delay::OP,
-                    found: len,
-                    expected: 5
-                }
-            )
-        );
+        assert_eq!(image.refusal(), (4, Flaw::Len { op: io::delay::OP, found: len, expected: 5 }));
     }
 }
 
@@ -297,16 +246,8 @@ fn row_21_target_out_of_reach() {
     for distance in [1 << 31, 1 << 40, 1 << 63] {
         let target = image.range[0].start.wrapping_add(distance + TEXT_LEN);
         let error = image.validate(&image.plan(&[(cpu::cycles::OP, Erased::Call(target))]));
-        let Err(Error::Record { index: 1, flaw, .. }) = error else {
-            panic!("{error:?}")
-        };
-        assert_eq!(
-            flaw,
-            Flaw::Reach {
-                op: cpu::cycles::OP,
-                target
-            }
-        );
+        let Err(Error::Record { index: 1, flaw, .. }) = error else { panic!("{error:?}") };
+        assert_eq!(flaw, Flaw::Reach { op: cpu::cycles::OP, target });
     }
 }
 
@@ -315,14 +256,7 @@ fn row_21_a_replacement_longer_than_the_site() {
     let mut all = [Erased::Keep; Op::COUNT];
     all[usize::from(io::delay::OP.number())] = inline(&[0x90; 6]);
     let error = Plan::new(&natives(0), &all).unwrap_err();
-    assert_eq!(
-        error,
-        Error::Fit {
-            op: io::delay::OP,
-            len: 6,
-            site: 5
-        }
-    );
+    assert_eq!(error, Error::Fit { op: io::delay::OP, len: 6, site: 5 });
 }
 
 #[test]
@@ -335,14 +269,8 @@ fn sites_in_several_ranges_of_text() {
     let validate = |ranges: &[Range<usize>]| unsafe { image.plan(&[]).validate(records, ranges) };
     assert!(validate(&[start..split, split..start + TEXT_LEN]).is_ok());
     assert!(validate(&[0..1, start..split, split..split, split..start + TEXT_LEN]).is_ok());
-    assert!(
-        validate(&[start..split - 1, split + 1..start + TEXT_LEN]).is_err(),
-        "a site in the gap"
-    );
-    assert!(
-        validate(&[start..split + 2, split + 2..start + TEXT_LEN]).is_err(),
-        "a site across two ranges"
-    );
+    assert!(validate(&[start..split - 1, split + 1..start + TEXT_LEN]).is_err(), "a site in the gap");
+    assert!(validate(&[start..split + 2, split + 2..start + TEXT_LEN]).is_err(), "a site across two ranges");
 }
 
 proptest! {

@@ -117,10 +117,7 @@ fn write_cr4() -> Verdict {
 /// Two leaves, and two subleaves of a third.
 fn cpuid() -> Verdict {
     for (leaf, subleaf) in [(0, 0), (0x8000_0000, 0), (7, 0), (4, 0), (4, 1)] {
-        let (found, expected) = (
-            vmi::cpu::cpuid(leaf, subleaf),
-            <Native as Cpu>::cpuid(leaf, subleaf),
-        );
+        let (found, expected) = (vmi::cpu::cpuid(leaf, subleaf), <Native as Cpu>::cpuid(leaf, subleaf));
         equal("eax", found.eax, expected.eax)?;
         equal("ebx", found.ebx, expected.ebx)?;
         equal("ecx", found.ecx, expected.ecx)?;
@@ -132,12 +129,7 @@ fn cpuid() -> Verdict {
 fn cycles() -> Verdict {
     let before = <Native as Cpu>::cycles();
     let found = vmi::cpu::cycles();
-    between(
-        "between two reads of the counter",
-        before,
-        found,
-        <Native as Cpu>::cycles(),
-    )?;
+    between("between two reads of the counter", before, found, <Native as Cpu>::cycles())?;
     Ok(PASSED)
 }
 

@@ -17,14 +17,7 @@ pub const CHECKS: &[Check] = &[("text is write-protected", text_is_write_protect
 /// Writes to `*address`; returns 0, or 1 at the landing.
 #[unsafe(naked)]
 extern "sysv64" fn store(address: usize) -> u64 {
-    naked_asm!(
-        "mov al, [rdi]",
-        "mov [rdi], al",
-        "xor eax, eax",
-        "ret",
-        "store_landing: mov eax, 1",
-        "ret",
-    )
+    naked_asm!("mov al, [rdi]", "mov [rdi], al", "xor eax, eax", "ret", "store_landing: mov eax, 1", "ret",)
 }
 
 unsafe extern "C" {

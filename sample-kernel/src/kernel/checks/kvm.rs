@@ -24,10 +24,7 @@ use crate::kernel::{
 
 const WITH_CLOCK: &[Check] = &[
     ("kvm: the clock is the page's formula", clock_is_formula),
-    (
-        "kvm: the clock follows a changed multiplier",
-        clock_follows_multiplier,
-    ),
+    ("kvm: the clock follows a changed multiplier", clock_follows_multiplier),
     ("kvm: the page is registered", page_is_registered),
     ("kvm: the calendar needs no real-time clock", calendar_without_rtc),
     ("kvm: an unknown hypercall is refused", unknown_hypercall),
@@ -109,22 +106,14 @@ fn clock_follows_multiplier() -> Verdict {
         while <Native as Cpu>::cycles() - now < span {
             core::hint::spin_loop();
         }
-        let (before, found, after) = (
-            <Native as Cpu>::cycles(),
-            vmi::time::now_ns() - start,
-            <Native as Cpu>::cycles(),
-        );
+        let (before, found, after) =
+            (<Native as Cpu>::cycles(), vmi::time::now_ns() - start, <Native as Cpu>::cycles());
         let still_doubled = snapshot()?.tsc_shift == doubled.tsc_shift;
         publish(&honest);
         wait_for_honest_time();
         let ns = |tsc| at(&honest, tsc) - at(&honest, now);
-        verdict = between(
-            "nanoseconds",
-            2 * ns(before) - ns(before) / 10,
-            found,
-            2 * ns(after),
-        )
-        .map(|()| PASSED);
+        verdict =
+            between("nanoseconds", 2 * ns(before) - ns(before) / 10, found, 2 * ns(after)).map(|()| PASSED);
         if still_doubled && verdict.is_ok() {
             break;
         }
@@ -184,9 +173,7 @@ const UNKNOWN: Number = Number(0x7fff_0000);
 
 fn unknown_hypercall() -> Verdict {
     let Some(hypercall) = Hypercall::detect(&cpuid) else {
-        return Ok(Outcome::Skipped(
-            "the CPU's vendor has no known hypercall instruction",
-        ));
+        return Ok(Outcome::Skipped("the CPU's vendor has no known hypercall instruction"));
     };
     // SAFETY: no such call.
     let found = unsafe { hypercall.call(UNKNOWN, 0, 0, 0, 0) };
@@ -220,17 +207,11 @@ call_opcode!(vmcall vmcall_landing "vmcall");
 call_opcode!(vmmcall vmmcall_landing "vmmcall");
 
 fn opcodes_are_undefined() -> Verdict {
-    let calls: [(extern "sysv64" fn() -> u64, *const u8); 2] = [
-        (vmcall, &raw const vmcall_landing),
-        (vmmcall, &raw const vmmcall_landing),
-    ];
+    let calls: [(extern "sysv64" fn() -> u64, *const u8); 2] =
+        [(vmcall, &raw const vmcall_landing), (vmmcall, &raw const vmmcall_landing)];
     for (call, landing) in calls {
         let landing = NonNull::new(landing.cast_mut()).map_or(0, |landing| landing.addr().get() as u64);
-        equal(
-            "undefined",
-            trap::expecting(trap::INVALID_OPCODE, landing, || call()),
-            1_u64,
-        )?;
+        equal("undefined", trap::expecting(trap::INVALID_OPCODE, landing, || call()), 1_u64)?;
     }
     Ok(PASSED)
 }

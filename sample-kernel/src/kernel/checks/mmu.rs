@@ -71,11 +71,7 @@ fn flushed_by(flush: fn(), flags: u64) -> Verdict {
     let stale = seen() == MARKS[0];
     flush();
     equal("behind the flush", seen(), MARKS[1])?;
-    Ok(if stale {
-        PASSED
-    } else {
-        Outcome::Skipped("the TLB held no stale entry")
-    })
+    Ok(if stale { PASSED } else { Outcome::Skipped("the TLB held no stale entry") })
 }
 
 fn flush_page() -> Verdict {

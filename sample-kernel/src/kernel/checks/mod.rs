@@ -69,8 +69,5 @@ pub fn run_after_backend(report: &Report, tally: &mut Tally) {
 }
 
 fn of(op: Op) -> Option<fn() -> Verdict> {
-    ALL.into_iter()
-        .flatten()
-        .find(|(name, _)| *name == op.name())
-        .map(|(_, check)| *check)
+    ALL.into_iter().flatten().find(|(name, _)| *name == op.name()).map(|(_, check)| *check)
 }

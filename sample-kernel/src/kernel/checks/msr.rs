@@ -84,14 +84,7 @@ fn try_write_msr() -> Verdict {
 /// Reads MSR `edi` with an instruction that no fixup covers; returns 0, or 1 at the landing.
 #[unsafe(naked)]
 extern "sysv64" fn bare_read(msr: u32) -> u64 {
-    naked_asm!(
-        "mov ecx, edi",
-        "rdmsr",
-        "xor eax, eax",
-        "ret",
-        "bare_read_landing: mov eax, 1",
-        "ret"
-    )
+    naked_asm!("mov ecx, edi", "rdmsr", "xor eax, eax", "ret", "bare_read_landing: mov eax, 1", "ret")
 }
 
 /// Writes `rsi` to MSR `edi` with an instruction that no fixup covers; returns 0, or 1 at the landing.
@@ -126,11 +119,7 @@ fn faulting_read() -> Verdict {
         equal("fault", found.is_err(), expected)?;
         faults += expected;
     }
-    Ok(if faults == 0 {
-        Outcome::Skipped("this machine lets absent MSRs be read")
-    } else {
-        PASSED
-    })
+    Ok(if faults == 0 { Outcome::Skipped("this machine lets absent MSRs be read") } else { PASSED })
 }
 
 /// The op reports a fault exactly where the bare instruction faults.
@@ -144,9 +133,5 @@ fn faulting_write() -> Verdict {
         equal("fault", written.is_err(), expected)?;
         faults += expected;
     }
-    Ok(if faults == 0 {
-        Outcome::Skipped("this machine lets absent MSRs be written")
-    } else {
-        PASSED
-    })
+    Ok(if faults == 0 { Outcome::Skipped("this machine lets absent MSRs be written") } else { PASSED })
 }

@@ -41,10 +41,7 @@ fn now_ns() -> Verdict {
     let inner = <Native as Cpu>::cycles() - inner;
     let passed = vmi::time::now_ns().wrapping_sub(start);
     let outer = <Native as Cpu>::cycles() - outer;
-    let (low, high) = (
-        ns(inner) - ns(inner) * PERCENT / 100,
-        ns(outer) + ns(outer) * PERCENT / 100,
-    );
+    let (low, high) = (ns(inner) - ns(inner) * PERCENT / 100, ns(outer) + ns(outer) * PERCENT / 100);
     between("nanoseconds passed", low, passed, high)?;
     Ok(PASSED)
 }
@@ -103,10 +100,7 @@ fn measured() -> Option<(u64, u64)> {
         }
         if ticks >= PIT_SPAN {
             let hertz = |cycles: u64, ticks: u16| cycles * PIT_HERTZ / u64::from(ticks);
-            return Some((
-                hertz(end.0 - start.1, ticks + 1),
-                hertz(end.1 - start.0, ticks - 1),
-            ));
+            return Some((hertz(end.0 - start.1, ticks + 1), hertz(end.1 - start.0, ticks - 1)));
         }
     }
     None
@@ -118,10 +112,7 @@ fn look() -> (u16, (u64, u64)) {
     port_out(PIT_COMMAND, 0);
     let low = port_in(PIT_CHANNEL_0);
     let high = port_in(PIT_CHANNEL_0);
-    (
-        u16::from_le_bytes([low, high]),
-        (before, <Native as Cpu>::cycles()),
-    )
+    (u16::from_le_bytes([low, high]), (before, <Native as Cpu>::cycles()))
 }
 
 fn port_in(port: u16) -> u8 {
@@ -147,12 +138,7 @@ fn wall_clock() -> Verdict {
         (found, expected) => {
             let expected = expected.unwrap_or(native);
             let found = found.map_or(0, |found| found.as_secs());
-            between(
-                "seconds since 1970",
-                expected.saturating_sub(SECONDS),
-                found,
-                expected + SECONDS,
-            )?;
+            between("seconds since 1970", expected.saturating_sub(SECONDS), found, expected + SECONDS)?;
             Ok(PASSED)
         }
     }

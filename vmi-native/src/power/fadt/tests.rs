@@ -86,10 +86,7 @@ fn old_pc() -> Memory {
         (RSDP, pointer),
         (LIST, table(b"RSDT", &list)),
         (FADT, sealed(fadt)),
-        (
-            DSDT,
-            table(b"DSDT", b"....\x08_S5_\x12\x08\x04\x0a\x05\x0a\x06\0\0...."),
-        ),
+        (DSDT, table(b"DSDT", b"....\x08_S5_\x12\x08\x04\x0a\x05\x0a\x06\0\0....")),
         (SSDT, table(b"SSDT", b"")),
     ])
 }
@@ -105,11 +102,7 @@ fn reduced() -> Memory {
     let mut fadt = vec![0; 276];
     fadt[..4].copy_from_slice(b"FACP");
     put(&mut fadt, field::X_DSDT, &DSDT.to_le_bytes());
-    put(
-        &mut fadt,
-        field::FLAGS,
-        &(RESET_REG_SUP | HW_REDUCED_ACPI).to_le_bytes(),
-    );
+    put(&mut fadt, field::FLAGS, &(RESET_REG_SUP | HW_REDUCED_ACPI).to_le_bytes());
     put(&mut fadt, field::RESET_REG, &generic(0, 0xfea0_0042));
     put(&mut fadt, field::RESET_VALUE, &[0x42]);
     put(&mut fadt, field::X_PM1A_CNT_BLK, &generic(1, 0x604));
@@ -179,20 +172,13 @@ fn numbers_of_every_length_are_read() {
         (b"\x12", None),
         (b"\x12\x04\x02\0", Some([0, 0])),
     ] {
-        assert_eq!(
-            with_code(&[b".\x08_S5_", package].concat()),
-            types,
-            "{package:x?}"
-        );
+        assert_eq!(with_code(&[b".\x08_S5_", package].concat()), types, "{package:x?}");
     }
 }
 
 #[test]
 fn a_name_that_is_only_mentioned_is_passed_over() {
-    assert_eq!(
-        with_code(b".._S5_\x12\x06\x04\x01\x01\0\0\x08_S5_\x12\x06\x04\x0a\x05\0\0\0"),
-        Some([5, 0])
-    );
+    assert_eq!(with_code(b".._S5_\x12\x06\x04\x01\x01\0\0\x08_S5_\x12\x06\x04\x0a\x05\0\0\0"), Some([5, 0]));
     assert_eq!(with_code(b""), None);
     assert_eq!(with_code(b"_S5_"), None);
 }
@@ -215,13 +201,8 @@ fn the_package_may_be_in_another_table() {
 
 #[test]
 fn registers_elsewhere_are_not_used() {
-    for register in [
-        generic(2, 0x604),
-        generic(1, 0x1_0000),
-        generic(1, 0),
-        generic(0, 0),
-        generic(0x7f, 1),
-    ] {
+    for register in [generic(2, 0x604), generic(1, 0x1_0000), generic(1, 0), generic(0, 0), generic(0x7f, 1)]
+    {
         let mut memory = reduced();
         memory.change(FADT, |fadt| put(fadt, field::SLEEP_CONTROL_REG, &register));
         assert_eq!(memory.describe().unwrap().sleep_control, None, "{register:x?}");
@@ -244,68 +225,26 @@ fn damage_is_named() {
         damage(&mut memory);
         memory.describe().unwrap_err()
     };
-    assert_eq!(
-        damaged(|m| m.block(RSDP)[0] = b'r'),
-        AcpiError::NotARootPointer(RSDP)
-    );
+    assert_eq!(damaged(|m| m.block(RSDP)[0] = b'r'), AcpiError::NotARootPointer(RSDP));
     assert_eq!(damaged(|m| m.block(RSDP)[9] ^= 1), AcpiError::Checksum(RSDP));
     assert_eq!(damaged(|m| m.block(RSDP)[33] ^= 1), AcpiError::Checksum(RSDP));
-    assert_eq!(
-        damaged(|m| m.block(RSDP)[20] = 35),
-        AcpiError::Length {
-            address: RSDP,
-            bytes: 35
-        }
-    );
-    assert_eq!(
-        damaged(|m| m.block(RSDP).truncate(30)),
-        AcpiError::Unmapped(RSDP + 20)
-    );
+    assert_eq!(damaged(|m| m.block(RSDP)[20] = 35), AcpiError::Length { address: RSDP, bytes: 35 });
+    assert_eq!(damaged(|m| m.block(RSDP).truncate(30)), AcpiError::Unmapped(RSDP + 20));
     assert_eq!(damaged(|m| m.block(LIST)[40] ^= 1), AcpiError::Checksum(LIST));
     assert_eq!(
         damaged(|m| m.change(LIST, |t| t[0] = b'R')),
-        AcpiError::Signature {
-            address: LIST,
-            found: *b"RSDT"
-        }
+        AcpiError::Signature { address: LIST, found: *b"RSDT" }
     );
-    assert_eq!(
-        damaged(|m| m.change(LIST, |t| t.truncate(36))),
-        AcpiError::Missing(*b"FACP")
-    );
-    assert_eq!(
-        damaged(|m| m.block(LIST)[4] = 35),
-        AcpiError::Length {
-            address: LIST,
-            bytes: 35
-        }
-    );
-    assert_eq!(
-        damaged(|m| m.block(LIST)[7] = 255),
-        AcpiError::Length {
-            address: LIST,
-            bytes: 0xff00_002c
-        }
-    );
+    assert_eq!(damaged(|m| m.change(LIST, |t| t.truncate(36))), AcpiError::Missing(*b"FACP"));
+    assert_eq!(damaged(|m| m.block(LIST)[4] = 35), AcpiError::Length { address: LIST, bytes: 35 });
+    assert_eq!(damaged(|m| m.block(LIST)[7] = 255), AcpiError::Length { address: LIST, bytes: 0xff00_002c });
     assert_eq!(damaged(|m| m.block(FADT)[100] ^= 1), AcpiError::Checksum(FADT));
-    assert_eq!(
-        damaged(|m| m.block(FADT).truncate(100)),
-        AcpiError::Unmapped(FADT)
-    );
-    assert_eq!(
-        damaged(|m| m.change(FADT, |t| t[0] = b'f')),
-        AcpiError::Missing(*b"FACP")
-    );
-    assert_eq!(
-        damaged(|m| m.change(FADT, |t| t.truncate(36))),
-        AcpiError::Unmapped(0)
-    );
+    assert_eq!(damaged(|m| m.block(FADT).truncate(100)), AcpiError::Unmapped(FADT));
+    assert_eq!(damaged(|m| m.change(FADT, |t| t[0] = b'f')), AcpiError::Missing(*b"FACP"));
+    assert_eq!(damaged(|m| m.change(FADT, |t| t.truncate(36))), AcpiError::Unmapped(0));
     assert_eq!(
         damaged(|m| m.change(DSDT, |t| t[0] = b'd')),
-        AcpiError::Signature {
-            address: DSDT,
-            found: *b"dSDT"
-        }
+        AcpiError::Signature { address: DSDT, found: *b"dSDT" }
     );
 }
 
