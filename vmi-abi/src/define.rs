@@ -190,12 +190,12 @@ macro_rules! define {
             /// How many ops there are.
             pub const COUNT: usize = [$( $( $number, )* )*].len();
 
-            /// Name and class by number. A number used twice, or a hole, does not compile.
-            const LIST: [(&str, Class); Self::COUNT] = {
-                let mut list = [("", Class::Leaf); Self::COUNT];
+            /// Name, class and native form by number. A number used twice, or a hole, does not compile.
+            const LIST: [(&str, Class, &str); Self::COUNT] = {
+                let mut list = [("", Class::Leaf, ""); Self::COUNT];
                 $( $(
                     assert!(list[$number].0.is_empty(), "an op number is used twice");
-                    list[$number] = (concat!(stringify!($group), "::", stringify!($name)), class!($class));
+                    list[$number] = (concat!(stringify!($group), "::", stringify!($name)), class!($class), $native);
                 )* )*
                 list
             };
@@ -238,6 +238,12 @@ impl Op {
     /// Returns the op's name, `group::name`.
     pub const fn name(self) -> &'static str {
         Self::LIST[self.0 as usize].0
+    }
+
+    /// Returns the op's native form in Intel syntax: an instruction, or, of a call op, what its function is made of
+    /// where a few instructions say it.
+    pub const fn native_form(self) -> &'static str {
+        Self::LIST[self.0 as usize].2
     }
 
     /// Returns the op's class.

@@ -11,24 +11,24 @@ use core::ops::Range;
 ///
 /// The implementer promises that
 /// - every range of [`text`](Self::text) is mapped, readable and holds the running image's own code;
-/// - [`write_text`](Self::write_text) makes exactly the bytes given appear at exactly the address given;
+/// - [`write_text`](Self::write_text) makes exactly the bytes given appear at exactly the place given;
 /// - [`physical_address`](Self::physical_address) is the address at which the hypervisor reaches that byte, and stays
 ///   so as long as the kernel runs;
 /// - none of its methods executes a site (uses an op of the front door).
 pub unsafe trait Platform: Sync {
     /// Returns the address ranges of the image's text, in ascending order and without overlap.
-    fn text(&self) -> &[Range<usize>];
+    fn text(&self) -> &[Range<*const u8>];
 
-    /// Writes `bytes` to the text at `address`, which is read-only at all other times.
+    /// Writes `bytes` to the text at `place`, which may be read-only at all other times.
     ///
     /// # Safety
     ///
-    /// - `address..address + bytes.len()` lies inside one range of [`text`](Self::text).
+    /// - `place` and as many bytes as are written lie inside one range of [`text`](Self::text).
     /// - No other CPU executes these bytes meanwhile, and interrupts are off.
-    unsafe fn write_text(&self, address: usize, bytes: &[u8]);
+    unsafe fn write_text(&self, place: *mut u8, bytes: &[u8]);
 
     /// Returns the physical address of a byte of the image's data.
-    fn physical_address(&self, address: usize) -> u64;
+    fn physical_address(&self, pointer: *const u8) -> u64;
 
     /// Returns the kernel's command line; the library reads `nopv` from it, backends their own words.
     fn command_line(&self) -> &str {

@@ -80,7 +80,7 @@ impl Backend for Kvm {
         let Some((msrs, stability)) = clock(offer) else {
             return Ok(());
         };
-        enabled::set_clock(msrs, platform.physical_address((&raw const wall_clock::PAGE).addr()));
+        enabled::set_clock(msrs, platform.physical_address((&raw const wall_clock::PAGE).cast()));
         let address = platform.physical_address(pvclock::page_address());
         if CommandLine::new(platform.command_line()).has(time::OFF) {
             // SAFETY: the boot CPU in ring 0, by the caller's promise; the MSR was chosen by its feature bit.

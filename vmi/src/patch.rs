@@ -82,11 +82,11 @@ impl Plan {
     pub(crate) unsafe fn validate(
         &self,
         records: Records<'_>,
-        text: &[Range<usize>],
+        text: &[Range<*const u8>],
     ) -> Result<SiteCounts, Error> {
         let mut counts = SiteCounts::default();
-        let mut ranges = text.iter();
-        let mut range = ranges.next().cloned().unwrap_or(0..0);
+        let mut ranges = text.iter().map(|range| range.start.addr()..range.end.addr());
+        let mut range = ranges.next().unwrap_or(0..0);
         let mut end = 0;
         for (index, (address, site)) in records.iter().enumerate() {
             let refuse = |flaw| Error::Record { index, address, flaw };
@@ -95,7 +95,7 @@ impl Plan {
                 return Err(refuse(Flaw::Order(end)));
             }
             while address >= range.end {
-                range = ranges.next().ok_or(refuse(Flaw::OutsideText))?.clone();
+                range = ranges.next().ok_or(refuse(Flaw::OutsideText))?;
             }
             if address < range.start || range.end - address < usize::from(site.len) {
                 return Err(refuse(Flaw::OutsideText));
@@ -210,8 +210,9 @@ unsafe fn read(address: usize, len: u8) -> u64 {
 /// - No other CPU executes these bytes, and interrupts are off.
 unsafe fn write(text: Text, address: usize, len: u8, platform: &dyn Platform) {
     let Ok(bytes) = text.at(address) else { return };
+    let place = ptr::with_exposed_provenance_mut(address);
     // SAFETY: the caller's promises are those of `write_text`.
-    unsafe { platform.write_text(address, &bytes.to_le_bytes()[..usize::from(len)]) };
+    unsafe { platform.write_text(place, &bytes.to_le_bytes()[..usize::from(len)]) };
 }
 
 #[cfg(test)]

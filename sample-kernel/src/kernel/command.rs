@@ -47,8 +47,7 @@ pub fn run() -> ! {
             tally.count("trace", "done", equal("reads", trace::READS, trace::READS).map(|()| checks::PASSED));
         }
     } else if command_line.has("no-init") {
-        checks::run("native", &mut tally);
-        canary::run("native", &mut tally);
+        natively("native", &mut tally);
     } else {
         whole_life(&mut tally);
     }
@@ -61,10 +60,7 @@ fn whole_life(tally: &mut Tally) {
     let hash = image::text_hash();
     checks::run("before", tally);
     canary::run("before", tally);
-    let Some(report) = start(tally, &[&Kvm]) else {
-        checks::run("refused", tally);
-        return canary::run("refused", tally);
-    };
+    let Some(report) = start(tally, &[&Kvm]) else { return natively("refused", tally) };
     checks::run("after", tally);
     canary::run("after", tally);
     checks::run_for_backend(&report, tally);
@@ -74,15 +70,19 @@ fn whole_life(tally: &mut Tally) {
     checks::run_after_backend(&report, tally);
 }
 
+/// All checks on a kernel without a backend.
+fn natively(phase: &str, tally: &mut Tally) {
+    checks::run(phase, tally);
+    canary::run(phase, tally);
+}
+
 /// All checks with the backend that replaces every op, once for every form of replacement.
 fn every_form(tally: &mut Tally) {
     let hash = image::text_hash();
     for backend in &selftest::FORMS {
         let phase = backend.phase();
         selftest::forget_counts();
-        let Some(report) = start(tally, &[backend]) else {
-            return;
-        };
+        let Some(report) = start(tally, &[backend]) else { return natively("refused", tally) };
         checks::run(phase, tally);
         canary::run(phase, tally);
         tally.count(phase, "every site is edited", backend.edited(&report.sites));
@@ -159,5 +159,5 @@ fn stop(tally: &mut Tally, hash: u64) {
 }
 
 fn text_len() -> usize {
-    PLATFORM.get().text().iter().map(|range| range.len()).sum()
+    PLATFORM.get().text().iter().map(|range| range.end.addr() - range.start.addr()).sum()
 }

@@ -3,7 +3,7 @@
 // UNSAFETY: writes to the exit device's port.
 #![expect(unsafe_code)]
 
-use vmi_abi::{Io, Irq};
+use vmi_abi::{Io, Irq, Power};
 use vmi_native::Native;
 
 /// The port of QEMU's `isa-debug-exit`: writing `v` ends QEMU with status `v << 1 | 1`, odd and so never QEMU's own 0,
@@ -20,12 +20,12 @@ pub enum Code {
     Failed = 0x11,
 }
 
-/// Ends the run. On a machine without the exit device it switches the machine off, or at least rests.
+/// Ends the run, without a site: exceptions end here too. On a machine without the exit device it switches the machine off, or at least rests.
 pub fn exit(code: Code) -> ! {
     <Native as Irq>::disable();
     // SAFETY: the exit device ends the run; on a machine without it the port is nobody's.
     unsafe { <Native as Io>::out8(DEBUG_EXIT, code as u8) };
-    vmi::power::shutdown();
+    <Native as Power>::shutdown();
     loop {
         <Native as Irq>::halt();
     }

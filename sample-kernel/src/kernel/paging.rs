@@ -46,7 +46,7 @@ impl Page {
 
     /// Returns the physical address of the page.
     pub fn physical(&self) -> u64 {
-        PLATFORM.get().physical_address(self.0.get().addr())
+        PLATFORM.get().physical_address(self.0.get().cast())
     }
 }
 
@@ -72,7 +72,8 @@ pub unsafe fn protect() {
     let no_execute = allow_no_execute();
     // SAFETY: the symbol is that of `boot.s`.
     let directories = unsafe { &boot_directories };
-    let physical = |address: usize| PLATFORM.get().physical_address(address) as usize;
+    let physical =
+        |address| PLATFORM.get().physical_address(core::ptr::with_exposed_provenance(address)) as usize;
     let (mut start, mut end) = (usize::MAX, 0);
     for segment in image::segments() {
         start = start.min(physical(segment.range.start) / LARGE_PAGE);

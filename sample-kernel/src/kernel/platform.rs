@@ -17,7 +17,7 @@ pub static PLATFORM: Once<SamplePlatform> = Once::new();
 /// Text, addresses and command line of the sample kernel.
 #[derive(Debug)]
 pub struct SamplePlatform {
-    text: [Range<usize>; 1],
+    text: [Range<*const u8>; 1],
     virtual_offset: u64,
     command_line: &'static str,
 }
@@ -33,35 +33,40 @@ pub struct SamplePlatform {
 /// - `virtual_offset` is the distance from physical addresses of the image to the ones it was linked at.
 /// - Called once, before anyone uses [`PLATFORM`].
 pub unsafe fn set(virtual_offset: u64, command_line: &'static str) {
-    let mut text = image::segments().filter(|segment| segment.executable);
-    let segment = text.next().expect("a segment of text");
-    assert!(text.next().is_none(), "more than one segment of text");
-    let platform = SamplePlatform { text: [segment.range], virtual_offset, command_line };
+    let mut segments = image::segments().filter(|segment| segment.executable);
+    let segment = segments.next().expect("a segment of text");
+    assert!(segments.next().is_none(), "more than one segment of text");
+    let text =
+        ptr::with_exposed_provenance(segment.range.start)..ptr::with_exposed_provenance(segment.range.end);
+    let platform = SamplePlatform { text: [text], virtual_offset, command_line };
     // SAFETY: by the caller, nobody reads yet.
     unsafe { PLATFORM.set(platform) };
 }
 
+// SAFETY: the pointers of the text are only compared and handed to `write_text`.
+unsafe impl Sync for SamplePlatform {}
+
 // SAFETY: the text is the loaded segment, mapped readable; `write_text` copies; the image is loaded in one piece, so
 // the offset holds for every byte of it; no op is used here.
 unsafe impl vmi::Platform for SamplePlatform {
-    fn text(&self) -> &[Range<usize>] {
+    fn text(&self) -> &[Range<*const u8>] {
         &self.text
     }
 
-    unsafe fn write_text(&self, address: usize, bytes: &[u8]) {
+    unsafe fn write_text(&self, place: *mut u8, bytes: &[u8]) {
         let protected = <Native as Cpu>::read_cr0();
         // SAFETY: only lets ring 0 write to read-only pages until the next line but one.
         unsafe { <Native as Cpu>::write_cr0(protected & !Cr0Flags::WRITE_PROTECT.bits()) };
-        for (at, byte) in (address..).zip(bytes) {
+        for (at, byte) in bytes.iter().enumerate() {
             // SAFETY: by the caller, these bytes are text, and nobody executes them now.
-            unsafe { ptr::with_exposed_provenance_mut::<u8>(at).write_volatile(*byte) };
+            unsafe { place.wrapping_add(at).write_volatile(*byte) };
         }
         // SAFETY: CR0 as it was.
         unsafe { <Native as Cpu>::write_cr0(protected) };
     }
 
-    fn physical_address(&self, address: usize) -> u64 {
-        (address as u64).wrapping_sub(self.virtual_offset)
+    fn physical_address(&self, pointer: *const u8) -> u64 {
+        (pointer.addr() as u64).wrapping_sub(self.virtual_offset)
     }
 
     fn command_line(&self) -> &str {

@@ -106,7 +106,7 @@ global_asm!(
     ".endif",
     ".set vector, vector + 1",
     ".endr",
-    ".macro trap_body",
+    ".macro trap_body handler",
     "push rax",
     "push rbx",
     "push rcx",
@@ -124,7 +124,7 @@ global_asm!(
     "push r15",
     "cld",
     "mov rdi, rsp",
-    "call {trap}",
+    "call \\handler",
     "pop r15",
     "pop r14",
     "pop r13",
@@ -142,15 +142,16 @@ global_asm!(
     "pop rax",
     "add rsp, 16",
     ".endm",
-    "trap_exception: trap_body",
+    "trap_exception: trap_body {on_exception}",
     "iretq",
-    "trap_interrupt: trap_body",
+    "trap_interrupt: trap_body {on_interrupt}",
     vmi::insn!(irq::leave),
     ".purgem trap_body",
     ".popsection",
     error_codes = const ERROR_CODES,
     first_interrupt = const FIRST_INTERRUPT,
-    trap = sym trap,
+    on_exception = sym on_exception,
+    on_interrupt = sym on_interrupt,
 );
 
 unsafe extern "C" {
@@ -211,10 +212,12 @@ pub fn expecting<R>(vector: u64, landing: u64, attempt: impl FnOnce() -> R) -> R
 /// Whether an exception was reported.
 static REPORTED: AtomicBool = AtomicBool::new(false);
 
-extern "sysv64" fn trap(frame: &mut Frame) {
-    if frame.vector >= FIRST_INTERRUPT {
-        return timer::on_interrupt(frame.vector as u8);
-    }
+extern "sysv64" fn on_interrupt(frame: &mut Frame) {
+    timer::on_interrupt(frame.vector as u8);
+}
+
+/// Handles exceptions, without a site: one may come from the middle of an edit.
+extern "sysv64" fn on_exception(frame: &mut Frame) {
     if frame.vector == GENERAL_PROTECTION
         && let Some(landing) = vmi::fixup::landing(frame.rip)
     {

@@ -13,8 +13,8 @@ pub fn snapshot() -> Result<TimeInfo, PageError> {
 }
 
 /// Returns the virtual address of the page: of a [`TimeInfo`] that the host may write at any moment.
-pub fn page_address() -> usize {
-    (&raw const BOOT.page).addr()
+pub fn page_address() -> *const u8 {
+    (&raw const BOOT.page).cast()
 }
 
 /// Returns how often the clock found, and cleared, the flag that says that the host had held the guest up.

@@ -24,7 +24,7 @@ const TEXT_LEN: usize = 64;
 struct Image {
     records: [Site; SITES.len()],
     text: UnsafeCell<[u8; TEXT_LEN]>,
-    range: [Range<usize>; 1],
+    range: [Range<*const u8>; 1],
 }
 
 // SAFETY: used by one thread at a time.
@@ -32,20 +32,20 @@ unsafe impl Sync for Image {}
 
 // SAFETY: the text is this image's own; nobody executes it.
 unsafe impl Platform for Image {
-    fn text(&self) -> &[Range<usize>] {
+    fn text(&self) -> &[Range<*const u8>] {
         &self.range
     }
 
-    unsafe fn write_text(&self, address: usize, bytes: &[u8]) {
-        let inside = address >= self.range[0].start && address + bytes.len() <= self.range[0].end;
-        assert!(inside, "a write outside the text");
-        let text = self.text.get().cast::<u8>().wrapping_add(address - self.range[0].start);
+    unsafe fn write_text(&self, place: *mut u8, bytes: &[u8]) {
+        let at = place.addr().wrapping_sub(self.start());
+        assert!(at + bytes.len() <= TEXT_LEN, "a write outside the text");
+        let text = self.text.get().cast::<u8>().wrapping_add(at);
         // SAFETY: inside the text, as just asserted.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), text, bytes.len()) };
     }
 
-    fn physical_address(&self, address: usize) -> u64 {
-        address as u64
+    fn physical_address(&self, pointer: *const u8) -> u64 {
+        pointer.addr() as u64
     }
 }
 
@@ -55,10 +55,10 @@ impl Image {
         let mut image = Box::new(Self {
             records: [record; SITES.len()],
             text: UnsafeCell::new([0x90; TEXT_LEN]),
-            range: [0..0],
+            range: [text(0..0)],
         });
         let start = image.text.get().addr();
-        image.range = [start..start + TEXT_LEN];
+        image.range = [text(start..start + TEXT_LEN)];
         let functions = natives(start);
         for (index, op) in SITES.into_iter().enumerate() {
             let at = GAP + index * (5 + GAP);
@@ -68,6 +68,10 @@ impl Image {
             image.records[index] = Site { offset: (start + at - here) as i32, op: op.number(), ..record };
         }
         image
+    }
+
+    fn start(&self) -> usize {
+        self.text.get().addr()
     }
 
     fn text(&self) -> [u8; TEXT_LEN] {
@@ -88,7 +92,7 @@ impl Image {
         for (op, with) in overrides {
             all[usize::from(op.number())] = *with;
         }
-        Plan::new(&natives(self.text.get().addr()), &all).unwrap()
+        Plan::new(&natives(self.start()), &all).unwrap()
     }
 
     /// Returns the index and the flaw of the record that is refused.
@@ -98,6 +102,11 @@ impl Image {
             other => panic!("not refused: {other:?}"),
         }
     }
+}
+
+/// A range of text.
+fn text(range: Range<usize>) -> Range<*const u8> {
+    ptr::with_exposed_provenance(range.start)..ptr::with_exposed_provenance(range.end)
 }
 
 /// Native functions within reach of a text.
@@ -114,7 +123,7 @@ fn inline(bytes: &[u8]) -> Erased {
 fn an_edit_writes_what_the_plan_says_and_restore_takes_it_back() {
     let image = Image::new();
     let original = image.text();
-    let target = image.range[0].end + 0x1000;
+    let target = image.start() + 0x1000;
     let plan = image.plan(&[
         (irq::disable::OP, Erased::Nop),
         (cpu::cycles::OP, inline(&[0x31, 0xc0])),
@@ -128,7 +137,7 @@ fn an_edit_writes_what_the_plan_says_and_restore_takes_it_back() {
     unsafe { plan.apply(records, &*image) };
     let site = |index: usize| {
         let at = GAP + index * (5 + GAP);
-        (image.range[0].start + at, image.text()[at..at + 5].to_vec())
+        (image.start() + at, image.text()[at..at + 5].to_vec())
     };
     let branch = |opcode: u8, address: usize| {
         let mut bytes = Vec::from([opcode]);
@@ -160,13 +169,13 @@ fn row_21_site_outside_text() {
         }
     }
     let mut image = Image::new();
-    image.range[0].end = image.range[0].start + GAP + 5 * (5 + GAP) + 4;
+    image.range = [text(image.start()..image.start() + GAP + 5 * (5 + GAP) + 4)];
     assert_eq!(image.refusal(), (5, Flaw::OutsideText), "the last byte is outside");
     let mut image = Image::new();
-    image.range[0].start += GAP + 1;
+    image.range = [text(image.start() + GAP + 1..image.start() + TEXT_LEN)];
     assert_eq!(image.refusal(), (0, Flaw::OutsideText), "the first byte is outside");
     let mut image = Image::new();
-    image.range = [0..0];
+    image.range = [text(0..0)];
     assert_eq!(image.refusal(), (0, Flaw::OutsideText), "there is no text");
 }
 
@@ -244,7 +253,7 @@ fn a_reserved_field_in_use_is_refused() {
 fn row_21_target_out_of_reach() {
     let image = Image::new();
     for distance in [1 << 31, 1 << 40, 1 << 63] {
-        let target = image.range[0].start.wrapping_add(distance + TEXT_LEN);
+        let target = image.start().wrapping_add(distance + TEXT_LEN);
         let error = image.validate(&image.plan(&[(cpu::cycles::OP, Erased::Call(target))]));
         let Err(Error::Record { index: 1, flaw, .. }) = error else { panic!("{error:?}") };
         assert_eq!(flaw, Flaw::Reach { op: cpu::cycles::OP, target });
@@ -262,11 +271,14 @@ fn row_21_a_replacement_longer_than_the_site() {
 #[test]
 fn sites_in_several_ranges_of_text() {
     let image = Image::new();
-    let start = image.range[0].start;
+    let start = image.start();
     let split = start + GAP + 3 * (5 + GAP);
     let records = Records::of_slice(&image.records);
-    // SAFETY: the ranges are inside this image's text.
-    let validate = |ranges: &[Range<usize>]| unsafe { image.plan(&[]).validate(records, ranges) };
+    let validate = |ranges: &[Range<usize>]| {
+        let ranges: Vec<_> = ranges.iter().cloned().map(text).collect();
+        // SAFETY: the ranges are inside this image's text, but for one that no record names.
+        unsafe { image.plan(&[]).validate(records, &ranges) }
+    };
     assert!(validate(&[start..split, split..start + TEXT_LEN]).is_ok());
     assert!(validate(&[0..1, start..split, split..split, split..start + TEXT_LEN]).is_ok());
     assert!(validate(&[start..split - 1, split + 1..start + TEXT_LEN]).is_err(), "a site in the gap");

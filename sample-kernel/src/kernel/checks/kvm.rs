@@ -123,7 +123,7 @@ fn clock_follows_multiplier() -> Verdict {
 
 /// Writes the page as the host does: under an odd version, which is even and new behind it.
 fn publish(info: &TimeInfo) {
-    let page = core::ptr::with_exposed_provenance_mut::<TimeInfo>(pvclock::page_address());
+    let page = pvclock::page_address().cast_mut().cast::<TimeInfo>();
     // The version is the first field.
     let page_version = page.cast::<u32>();
     // SAFETY: the page is memory of this image that only the host and this check write.
