@@ -1,0 +1,269 @@
+//! Boots an image on a host: starts its machine, hands out its console live, and says how it ended.
+
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use object::elf::NoteType;
+use object::read::elf::{ElfFile64, ProgramHeader};
+
+use crate::host::{Host, Machine, Place};
+use crate::qemu::{Finish, Qemu, Step};
+use crate::rig;
+
+/// Takes in pieces of a console as they arrive.
+pub(crate) type Sink<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
+
+/// What to boot, where and how.
+///
+/// Made by [`Boot::new`] with what the host's recipe says; the fields are there to be changed.
+#[derive(Clone, Debug)]
+pub(crate) struct Boot {
+    /// Where.
+    pub(crate) host: &'static Host,
+    /// On which machine.
+    pub(crate) machine: Machine,
+    /// Options of the machine, with their leading comma: `,acpi=off`.
+    pub(crate) machine_options: String,
+    /// QEMU's `-cpu`.
+    pub(crate) cpu: String,
+    /// The ELF file with a PVH entry.
+    pub(crate) image: PathBuf,
+    /// The kernel command line.
+    pub(crate) arguments: String,
+    /// How long the image may take, not counting the start of the rig.
+    pub(crate) limit: Duration,
+    /// Memory of the machine in MiB.
+    pub(crate) memory_mib: u32,
+    /// More arguments for QEMU.
+    pub(crate) qemu_arguments: Vec<String>,
+    /// Files that the arguments name, by absolute path; the rig holds them at the same path.
+    pub(crate) files: Vec<PathBuf>,
+    /// Counts the exits by guest address into [`Run::exits`]; in the rig only.
+    pub(crate) trace_exits: bool,
+}
+
+/// What came of one boot.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// Where it ran.
+    pub(crate) host: &'static Host,
+    /// Everything the image printed.
+    pub(crate) console: String,
+    /// How it ended.
+    pub(crate) ending: Ending,
+    /// How long it took, from the start of its QEMU to the end, in milliseconds.
+    pub(crate) millis: u64,
+    /// Exits to the hypervisor: guest address and count, for a boot that traces them.
+    pub(crate) exits: Vec<(u64, u64)>,
+}
+
+/// How a boot ended.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Ending {
+    /// The image wrote this value to the exit device.
+    Exit(u8),
+    /// The image switched the machine off.
+    PowerOff,
+    /// The image reset the machine, or a triple fault did.
+    Reset,
+    /// The time was up.
+    TimedOut,
+    /// QEMU ended without the image's doing, or its accelerator could not go on.
+    Died {
+        /// The exit status in words.
+        status: String,
+        /// What QEMU complained about.
+        stderr: String,
+    },
+}
+
+impl Boot {
+    /// Makes a boot of the image by the host's recipe.
+    pub(crate) fn new(host: &'static Host, image: &Path) -> Self {
+        Self {
+            host,
+            machine: host.machine,
+            machine_options: String::new(),
+            cpu: host.cpu.to_owned(),
+            image: image.to_owned(),
+            arguments: String::new(),
+            limit: host.limit,
+            memory_mib: 256,
+            qemu_arguments: Vec::new(),
+            files: Vec::new(),
+            trace_exits: false,
+        }
+    }
+
+    /// Sets the kernel command line.
+    pub(crate) fn arguments(mut self, arguments: &str) -> Self {
+        arguments.clone_into(&mut self.arguments);
+        self
+    }
+
+    /// Boots once, in silence.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the boot cannot be tried (a bad image, no QEMU) and on Ctrl-C. However the image behaves is not an
+    /// error but an [`Ending`].
+    pub(crate) fn run(&self) -> Result<Run> {
+        self.run_live(&mut |_| Ok(()))
+    }
+
+    /// Boots once and hands the console to the sink as it arrives.
+    ///
+    /// # Errors
+    ///
+    /// Fails like [`Boot::run`], and when the sink does.
+    pub(crate) fn run_live(&self, sink: &mut Sink<'_>) -> Result<Run> {
+        let mut runs = self.run_lines(&[&self.arguments], sink)?;
+        runs.pop().context("a boot came to no end")
+    }
+
+    /// Boots once for each kernel command line; in the rig all of them in one start of the rig.
+    ///
+    /// # Errors
+    ///
+    /// Fails like [`Boot::run`].
+    pub(crate) fn run_many(&self, lines: &[&str]) -> Result<Vec<Run>> {
+        self.run_lines(lines, &mut |_| Ok(()))
+    }
+
+    fn run_lines(&self, lines: &[&str], sink: &mut Sink<'_>) -> Result<Vec<Run>> {
+        check_image(&self.image)?;
+        match self.host.place {
+            Place::Here => lines.iter().map(|line| self.run_here(line, sink)).collect(),
+            Place::Rig => rig::run(self, lines, sink),
+        }
+    }
+
+    /// Returns the arguments for QEMU, with the image at that path and the console on that character device.
+    pub(crate) fn qemu_arguments(&self, image: &str, console: &str, line: &str) -> Vec<String> {
+        let mut arguments: Vec<String> = [
+            ("-accel", self.host.accelerator),
+            ("-cpu", &self.cpu),
+            ("-machine", &format!("{}{}", self.machine, self.machine_options)),
+            ("-m", &format!("{}M", self.memory_mib)),
+            ("-serial", &format!("chardev:{console}")),
+            ("-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
+            ("-kernel", image),
+            ("-append", line),
+        ]
+        .into_iter()
+        .flat_map(|(option, value)| [option.to_owned(), value.to_owned()])
+        .collect();
+        arguments.extend_from_slice(&self.qemu_arguments);
+        arguments
+    }
+
+    fn run_here(&self, line: &str, sink: &mut Sink<'_>) -> Result<Run> {
+        if self.trace_exits {
+            bail!("exits are traced in the rig only, not on `{}`", self.host);
+        }
+        let start = Instant::now();
+        let image = self.image.display().to_string();
+        let mut qemu = Qemu::start(&self.qemu_arguments(&image, "channel-0", line), 1)?;
+        let mut console = Vec::new();
+        let ending = loop {
+            match qemu.next(start + self.limit)? {
+                Step::Bytes { bytes, .. } => {
+                    console.extend_from_slice(&bytes);
+                    sink(&bytes)?;
+                }
+                Step::Ended(finish) => break Ending::of(finish),
+                Step::TimedOut => {
+                    qemu.kill();
+                    break Ending::TimedOut;
+                }
+            }
+        };
+        let millis = millis_since(start);
+        let console = String::from_utf8_lossy(&console).into_owned();
+        Ok(Run { host: self.host, console, ending, millis, exits: Vec::new() })
+    }
+}
+
+impl Run {
+    /// Returns the last line of the console that holds anything.
+    pub(crate) fn last_line(&self) -> Option<&str> {
+        self.console.lines().rev().map(str::trim).find(|line| !line.is_empty())
+    }
+}
+
+impl Ending {
+    /// Tells from QEMU's end how the boot ended.
+    pub(crate) fn of(finish: Finish) -> Self {
+        let Finish { code, mut status, events, mut stderr } = finish;
+        match (code, events.shutdown.as_deref()) {
+            // The exit device turns the value v into status (v << 1) | 1; newer QEMU reports a shut-down as well.
+            // Before the machine ran, an odd status is QEMU's own.
+            (Some(code @ 0..=255), None | Some("guest-shutdown")) if code & 1 == 1 && events.resumed => {
+                return Self::Exit((code >> 1) as u8);
+            }
+            (Some(0), Some("guest-shutdown")) => return Self::PowerOff,
+            (Some(0), Some("guest-reset")) => return Self::Reset,
+            (Some(0), Some(reason)) => status = format!("{status} and the reason {reason}"),
+            _ => {}
+        }
+        if let Some(stopped) = events.stopped {
+            status = stopped;
+        }
+        // QEMU reports an accelerator's failure with a dump of all registers; the first line is the reason.
+        if let Some(first) = stderr.lines().next() {
+            stderr = first.to_owned();
+        }
+        Self::Died { status, stderr }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exit(value) => write!(f, "the image wrote {value:#x} to the exit device"),
+            Self::PowerOff => write!(f, "the machine was switched off"),
+            Self::Reset => write!(f, "the machine was reset (a triple fault looks the same)"),
+            Self::TimedOut => write!(f, "the time was up"),
+            Self::Died { status, stderr } if stderr.is_empty() => write!(f, "QEMU ended with {status}"),
+            Self::Died { status, stderr } => write!(f, "QEMU ended with {status}: {stderr}"),
+        }
+    }
+}
+
+/// Returns the whole milliseconds since then.
+pub(crate) fn millis_since(start: Instant) -> u64 {
+    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Refuses a file that QEMU could not start directly, with a better reason than QEMU's.
+fn check_image(image: &Path) -> Result<()> {
+    let name = image.display();
+    let bytes = fs::read(image).with_context(|| format!("cannot read the image `{name}`"))?;
+    let Ok(elf) = ElfFile64::<object::Endianness>::parse(&*bytes) else {
+        bail!("the image `{name}` is not a 64-bit ELF file");
+    };
+    if !has_pvh_note(&elf, &bytes) {
+        bail!("the image `{name}` has no PVH note, so QEMU would not find its entry");
+    }
+    Ok(())
+}
+
+/// Looks for the note that holds the PVH entry (Xen's public header `elfnote.h`, XEN_ELFNOTE_PHYS32_ENTRY).
+fn has_pvh_note(elf: &ElfFile64<'_>, bytes: &[u8]) -> bool {
+    const PHYS32_ENTRY: NoteType = NoteType(18);
+    let endian = elf.endian();
+    elf.elf_program_headers().iter().any(|header| {
+        let Ok(Some(mut notes)) = header.notes(endian, bytes) else {
+            return false;
+        };
+        while let Ok(Some(note)) = notes.next() {
+            if note.name() == b"Xen" && note.n_type(endian) == PHYS32_ENTRY {
+                return true;
+            }
+        }
+        false
+    })
+}

@@ -1,0 +1,154 @@
+//! The hosts the image runs on: each with its whole recipe, here and nowhere else.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+
+/// Where the recipe's QEMU runs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Place {
+    /// On this machine.
+    Here,
+    /// In the rig: under a stock Linux KVM, itself on an emulated CPU with SVM.
+    Rig,
+}
+
+/// Something that runs the image, and how.
+#[derive(Debug)]
+pub(crate) struct Host {
+    /// What the user calls it.
+    pub(crate) name: &'static str,
+    /// What it is, in a few words.
+    pub(crate) about: &'static str,
+    /// Where its QEMU runs.
+    pub(crate) place: Place,
+    /// QEMU's `-accel`.
+    pub(crate) accelerator: &'static str,
+    /// QEMU's `-cpu`.
+    pub(crate) cpu: &'static str,
+    /// The machine used where none is asked for; the hosts differ, so that a full run sees more than one.
+    pub(crate) machine: Machine,
+    /// How long a boot may take where nothing else is asked for.
+    pub(crate) limit: Duration,
+    /// Whether a host that does not answer is skipped (aloud) instead of failing.
+    pub(crate) extra: bool,
+}
+
+/// All hosts, in the order in which they are shown.
+pub(crate) static HOSTS: [Host; 4] = [
+    Host {
+        name: "bare",
+        about: "looks like hardware: no hypervisor bit, no hypervisor leaves",
+        place: Place::Here,
+        accelerator: "tcg",
+        cpu: "max,tcg-cpuid=off,-hypervisor",
+        machine: Machine::Q35,
+        limit: Duration::from_secs(30),
+        extra: false,
+    },
+    Host {
+        name: "tcg",
+        about: "QEMU's emulated CPU, which says so",
+        place: Place::Here,
+        accelerator: "tcg",
+        cpu: "max",
+        machine: Machine::Pc,
+        limit: Duration::from_secs(30),
+        extra: false,
+    },
+    Host {
+        name: "kvm",
+        about: "stock Linux KVM, on an emulated CPU with SVM",
+        place: Place::Rig,
+        accelerator: "kvm",
+        cpu: "host",
+        machine: Machine::Q35,
+        limit: Duration::from_secs(60),
+        extra: false,
+    },
+    Host {
+        name: "kvm-local",
+        about: "this machine's own /dev/kvm, where there is a usable one",
+        place: Place::Here,
+        accelerator: "kvm",
+        cpu: "host",
+        machine: Machine::Q35,
+        limit: Duration::from_secs(30),
+        extra: true,
+    },
+];
+
+impl Host {
+    /// Finds the host of that name.
+    ///
+    /// # Errors
+    ///
+    /// Names the hosts that exist.
+    pub(crate) fn named(name: &str) -> Result<&'static Self> {
+        let known = || HOSTS.iter().map(|host| host.name).collect::<Vec<_>>().join(", ");
+        let found = HOSTS.iter().find(|host| host.name == name);
+        found.ok_or_else(|| anyhow!("there is no host `{name}`; the hosts are {}", known()))
+    }
+
+    /// Returns the hosts that every full run must pass.
+    pub(crate) fn gates() -> impl Iterator<Item = &'static Self> {
+        HOSTS.iter().filter(|host| !host.extra)
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name)
+    }
+}
+
+/// A machine that QEMU emulates.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Machine {
+    /// i440FX and PIIX.
+    Pc,
+    /// Q35 and ICH9.
+    Q35,
+    /// Virtio by memory-mapped I/O, without PCI.
+    Microvm,
+}
+
+impl Machine {
+    /// All machines.
+    pub(crate) const ALL: [Self; 3] = [Self::Pc, Self::Q35, Self::Microvm];
+
+    /// Returns QEMU's name of the machine.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Pc => "pc",
+            Self::Q35 => "q35",
+            Self::Microvm => "microvm",
+        }
+    }
+
+    /// Returns the firmware files that QEMU needs to start an image directly on the machine.
+    pub(crate) fn firmware(self) -> &'static [&'static str] {
+        match self {
+            Self::Pc | Self::Q35 => &["bios-256k.bin", "pvh.bin", "kvmvapic.bin"],
+            Self::Microvm => &["bios-microvm.bin", "pvh.bin"],
+        }
+    }
+}
+
+impl FromStr for Machine {
+    type Err = anyhow::Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let known = || Self::ALL.map(Self::name).join(", ");
+        let found = Self::ALL.into_iter().find(|machine| machine.name() == name);
+        found.ok_or_else(|| anyhow!("there is no machine `{name}`; the machines are {}", known()))
+    }
+}
+
+impl fmt::Display for Machine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

@@ -1,0 +1,125 @@
+//! Builds the image and says what it is.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::{env, fs};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::progress::{Progress, say};
+use crate::{install, process, workspace};
+
+/// The package, and the program in it.
+const PACKAGE: &str = "sample-kernel";
+
+/// The target of this machine's own programs, which serves where the bare-metal one cannot be had.
+const FALLBACK_TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// What makes a program of the fallback target freestanding.
+///
+/// The prebuilt `core` uses SSE and the red zone; only the `fat` profile compiles it anew, from its bitcode.
+const FALLBACK_FLAGS: [&str; 6] = [
+    "--cfg=vmi_freestanding",
+    "-Crelocation-model=static",
+    "-Ctarget-feature=-mmx,-sse,-sse2,+soft-float",
+    "-Cno-redzone=yes",
+    "-Cpanic=abort",
+    "-Awarnings",
+];
+
+/// How the compiler is asked to build.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq, clap::ValueEnum)]
+pub(crate) enum Profile {
+    /// Without optimisation.
+    Dev,
+    /// With optimisation.
+    Release,
+    /// As one piece, with link-time optimisation.
+    Fat,
+}
+
+impl Profile {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Dev => "dev",
+            Self::Release => "release",
+            Self::Fat => "fat",
+        }
+    }
+}
+
+/// What the image is built for.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(crate) enum Target {
+    /// `x86_64-unknown-none`.
+    BareMetal,
+    /// This machine's own target, made freestanding; always with the profile `fat`.
+    Freestanding,
+}
+
+impl Target {
+    /// Chooses the bare-metal target, adding it if it is missing, or else announces the other one.
+    pub(crate) fn choose() -> Self {
+        // The choice is announced once, however many images are built.
+        static CHOSEN: OnceLock<Target> = OnceLock::new();
+        *CHOSEN.get_or_init(|| {
+            let reason = if is_fallback_forced() {
+                "VMI_TARGET_FALLBACK asks for it".to_owned()
+            } else {
+                match install::target() {
+                    Ok(()) => return Self::BareMetal,
+                    Err(error) => format!("{error:#}"),
+                }
+            };
+            say(&format!("the image is built freestanding for {FALLBACK_TARGET}: {reason}"));
+            Self::Freestanding
+        })
+    }
+}
+
+fn is_fallback_forced() -> bool {
+    env::var_os("VMI_TARGET_FALLBACK").is_some_and(|value| !value.is_empty() && value != "0")
+}
+
+/// Builds the image and returns its path.
+pub(crate) fn build(target: Target, profile: Profile) -> Result<PathBuf> {
+    let mut cargo = workspace::cargo();
+    cargo.args(["build", "--package", PACKAGE, "--message-format=json-render-diagnostics"]);
+    let (triple, profile) = match target {
+        Target::BareMetal => (install::TARGET, profile),
+        Target::Freestanding => {
+            cargo.env("CARGO_ENCODED_RUSTFLAGS", FALLBACK_FLAGS.join("\x1f"));
+            (FALLBACK_TARGET, Profile::Fat)
+        }
+    };
+    cargo.args(["--target", triple, "--profile", profile.name()]);
+    let _progress = Progress::start(&format!("building the image for {triple} ({})", profile.name()));
+    run_build(&mut cargo)
+}
+
+/// Runs a cargo command that builds one program and returns the path of that.
+///
+/// # Errors
+///
+/// Shows what the compiler said.
+fn run_build(cargo: &mut Command) -> Result<PathBuf> {
+    let built = process::run(cargo)?;
+    if !built.status.success() {
+        say(built.stderr.trim_end());
+        bail!("the image cannot be built: `{}` failed", process::line(cargo));
+    }
+    let messages = built.stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut programs = messages
+        .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == PACKAGE)
+        .filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    programs.next().with_context(|| format!("`{}` built no program", process::line(cargo)))
+}
+
+/// Returns the SHA-256 of a file in hexadecimal.
+pub(crate) fn sha256(file: &Path) -> Result<String> {
+    let bytes = fs::read(file).with_context(|| format!("cannot read the image `{}`", file.display()))?;
+    Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
+}

@@ -1,0 +1,112 @@
+//! What is missing is installed: QEMU by the package manager, the bare-metal target by rustup.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::progress::{Progress, say};
+use crate::{process, qemu, workspace};
+
+/// The packages that hold QEMU and its firmware.
+const QEMU_PACKAGES: [&str; 3] = ["qemu-system-x86", "qemu-system-data", "seabios"];
+
+/// Rust's target for freestanding images.
+pub(crate) const TARGET: &str = "x86_64-unknown-none";
+
+/// The command that installs QEMU, as a user would type it.
+pub(crate) fn qemu_command() -> String {
+    format!("sudo apt-get install -y --no-install-recommends {}", QEMU_PACKAGES.join(" "))
+}
+
+/// The command that adds the target, as a user would type it.
+pub(crate) fn target_command() -> String {
+    format!("rustup target add {TARGET}")
+}
+
+/// Makes sure that QEMU is there.
+///
+/// # Errors
+///
+/// Names the command that would install it, where that takes rights we do not have.
+pub(crate) fn qemu() -> Result<()> {
+    // A program that the user chose is the user's to provide.
+    if qemu::find().is_ok() || qemu::is_chosen() {
+        return qemu::find().map(drop);
+    }
+    let _progress = Progress::start("installing QEMU");
+    say("QEMU is missing; installing it by apt-get");
+    let mut install = vec!["install", "-y", "--no-install-recommends"];
+    install.extend(QEMU_PACKAGES);
+    if let Err(error) = apt_get(&install) {
+        // A fresh machine has no package lists; old lists name files that are gone.
+        update_lists().map_err(|_| error)?;
+        apt_get(&install)?;
+    }
+    qemu::find().map(drop)
+}
+
+/// Fetches the package lists.
+pub(crate) fn update_lists() -> Result<()> {
+    apt_get(&["update"])
+}
+
+/// Runs apt-get with the rights it needs.
+fn apt_get(arguments: &[&str]) -> Result<()> {
+    let by_hand = || format!("run `sudo apt-get {}`", arguments.join(" "));
+    if workspace::find_program("apt-get").is_none() {
+        bail!("there is no apt-get here to install {}", arguments.join(" "));
+    }
+    let mut command = if rustix::process::geteuid().is_root() {
+        Command::new("apt-get")
+    } else if can_sudo() {
+        let mut sudo = Command::new("sudo");
+        sudo.args(["-n", "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]);
+        sudo
+    } else {
+        bail!("neither root nor a sudo that asks for no password is at hand: {}", by_hand());
+    };
+    command.env("DEBIAN_FRONTEND", "noninteractive").args(["-o", "DPkg::Lock::Timeout=120"]).args(arguments);
+    process::run_ok(&mut command).with_context(by_hand)?;
+    Ok(())
+}
+
+fn can_sudo() -> bool {
+    process::run(Command::new("sudo").args(["-n", "true"])).is_ok_and(|finished| finished.status.success())
+}
+
+/// Finds firmware files where QEMU looks for them; `None` for one that is nowhere.
+pub(crate) fn firmware<'a>(names: &[&'a str]) -> Result<Vec<(&'a str, Option<PathBuf>)>> {
+    let listed = process::run_ok(Command::new(qemu::find()?).args(["-L", "help"]))?;
+    let directories: Vec<PathBuf> = listed.stdout.lines().map(PathBuf::from).collect();
+    let find =
+        |name: &str| directories.iter().map(|directory| directory.join(name)).find(|file| file.is_file());
+    Ok(names.iter().map(|name| (*name, find(name))).collect())
+}
+
+/// Tells whether the compiler has the bare-metal target.
+pub(crate) fn has_target() -> Result<bool> {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut command = Command::new(rustc);
+    command.args(["--print", "target-libdir", "--target", TARGET]).current_dir(workspace::root());
+    let directory = process::run_ok(&mut command)?.stdout;
+    Ok(PathBuf::from(directory.trim()).is_dir())
+}
+
+/// Makes sure that the compiler has the bare-metal target.
+///
+/// # Errors
+///
+/// Says why it cannot be had.
+pub(crate) fn target() -> Result<()> {
+    if has_target()? {
+        return Ok(());
+    }
+    if workspace::find_program("rustup").is_none() {
+        bail!("the target {TARGET} is missing and there is no rustup to add it");
+    }
+    let _progress = Progress::start(&format!("adding the target {TARGET}"));
+    say(&format!("the target {TARGET} is missing; adding it by rustup"));
+    process::run_ok(Command::new("rustup").args(["target", "add", TARGET]).current_dir(workspace::root()))?;
+    Ok(())
+}

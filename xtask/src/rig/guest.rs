@@ -1,0 +1,68 @@
+//! One guest in the rig, from what the control channel says about it.
+
+use std::time::Instant;
+
+use super::control::Line;
+use crate::boot::{Ending, millis_since};
+use crate::qemu::Finish;
+use crate::qmp::Events;
+
+/// The status of a program that `timeout -s KILL` ended.
+const KILLED: i32 = 128 + 9;
+
+/// A guest that was started.
+#[derive(Debug)]
+pub(super) struct Guest {
+    started: Instant,
+    events: Events,
+    stderr: Vec<String>,
+    /// Exits by guest address.
+    pub(super) exits: Vec<(u64, u64)>,
+    /// Exits that found no room in the histogram.
+    pub(super) lost: u64,
+    /// How it ended and after how many milliseconds, once it has.
+    pub(super) ended: Option<(Ending, u64)>,
+}
+
+impl Guest {
+    /// Makes a guest that starts now.
+    pub(super) fn start() -> Self {
+        Self {
+            started: Instant::now(),
+            events: Events::default(),
+            stderr: Vec::new(),
+            exits: Vec::new(),
+            lost: 0,
+            ended: None,
+        }
+    }
+
+    /// Takes in a line about the guest.
+    pub(super) fn take(&mut self, line: Line) {
+        match line {
+            Line::Qmp(message) => self.events.take(&message),
+            Line::Stderr(text) => self.stderr.push(text),
+            Line::Exits { address, count } => self.exits.push((address, count)),
+            Line::Lost(count) => self.lost += count,
+            Line::End { status, .. } => self.ended = Some((self.ending(status), millis_since(self.started))),
+            Line::Start(_) | Line::Done | Line::Broken(_) => {}
+        }
+    }
+
+    /// Notes that the guest ran until the rig was ended.
+    pub(super) fn time_out(&mut self) {
+        self.ended.get_or_insert((Ending::TimedOut, millis_since(self.started)));
+    }
+
+    fn ending(&self, status: i32) -> Ending {
+        if status == KILLED && self.events.stopped.is_none() {
+            return Ending::TimedOut;
+        }
+        Ending::of(Finish {
+            code: Some(status),
+            status: format!("status {status}"),
+            events: self.events.clone(),
+            stderr: self.stderr.join("\n"),
+        })
+    }
+}

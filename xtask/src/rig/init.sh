@@ -1,0 +1,75 @@
+#!/bin/busybox sh
+# First and only process of the rig: loads KVM, runs the guests one after the other, and switches the machine off.
+#
+# ttyS0 is the kernel's own console. ttyS1 carries what happens, a line each: "start N", "qmp JSON", "stderr TEXT",
+# "exit RIP COUNT", "lost COUNT", "end N STATUS", "done", or "broken REASON". ttyS2 carries the consoles of the guests,
+# each followed by a mark that no guest can know.
+#
+# /job holds: mark, limit (seconds), trace (if exits are counted), and a directory per guest with the script "run".
+
+PATH=/bin
+run=/job
+
+broken() {
+    echo "broken $1"
+    busybox poweroff -f
+}
+
+# Starts counting exits by guest address.
+trace_start() {
+    echo 'hist:keys=guest_rip.hex:size=65536' >"$event/trigger" || broken "exits cannot be traced"
+}
+
+# Hands the counts out and stops counting.
+trace_end() {
+    busybox sed -n \
+        -e 's/^{ guest_rip: *\([0-9a-f]*\) *} *hitcount: *\([0-9]*\).*/exit \1 \2/p' \
+        -e 's/^ *Dropped: *\([0-9]*\).*/lost \1/p' "$event/hist"
+    echo '!hist:keys=guest_rip.hex:size=65536' >"$event/trigger"
+}
+
+busybox mount -t devtmpfs none /dev
+busybox mount -t proc none /proc
+busybox mount -t sysfs none /sys
+busybox stty -F /dev/ttyS1 raw -echo
+busybox stty -F /dev/ttyS2 raw -echo
+exec >/dev/ttyS1
+
+for module in irqbypass kvm kvm-amd; do
+    busybox insmod "/lib/modules/$module.ko" || broken "the module $module cannot be loaded"
+done
+[ -c /dev/kvm ] || broken "KVM gives no /dev/kvm"
+
+read -r mark <$run/mark
+read -r limit <$run/limit
+if [ -e $run/trace ]; then
+    busybox mount -t tracefs none /sys/kernel/tracing || broken "there is no tracefs"
+    event=/sys/kernel/tracing/events/kvm/kvm_exit
+fi
+
+guest=0
+while [ -e "$run/$guest/run" ]; do
+    here=$run/$guest
+    busybox mkfifo "$here/in" "$here/console"
+    # Held open for reading and writing, or opening it would wait for the other side.
+    exec 3<>"$here/in"
+    busybox cat $run/start >&3
+    [ ! -e $run/trace ] || trace_start
+    # A pipe before the port: the port takes in less at once, and QEMU drops what finds no room.
+    busybox cat "$here/console" >/dev/ttyS2 &
+    echo "start $guest"
+    busybox timeout -s KILL "$limit" busybox sh "$here/run" <"$here/in" >"$here/out" 2>"$here/err"
+    status=$?
+    exec 3>&-
+    # A QEMU that never opened the pipe leaves its reader waiting for a first writer.
+    : 1<>"$here/console"
+    wait
+    busybox sed 's/^/qmp /' "$here/out"
+    busybox sed 's/^/stderr /' "$here/err"
+    [ ! -e $run/trace ] || trace_end
+    printf '%s' "$mark" >/dev/ttyS2
+    echo "end $guest $status"
+    guest=$((guest + 1))
+done
+echo "done"
+busybox poweroff -f

@@ -1,0 +1,11 @@
+//! The rig: a stock Linux with KVM on an emulated CPU with SVM, which runs the guests by its own QEMU.
+
+mod archive;
+mod cache;
+mod control;
+mod guest;
+mod packages;
+mod run;
+
+pub(crate) use cache::describe;
+pub(crate) use run::run;

@@ -1,0 +1,200 @@
+//! One start of the rig, with one guest behind the other.
+
+use std::fs::{self, OpenOptions};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use super::archive::Archive;
+use super::control::{Consoles, Line, Lines};
+use super::guest::Guest;
+use super::{cache, cache::Base};
+use crate::boot::{Boot, Run, Sink};
+use crate::qemu::{self, Qemu, Step};
+use crate::qmp;
+
+/// How long the rig may be silent on its control channel while it runs no guest.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How much later than the rig itself we give up on a guest.
+const SLACK: Duration = Duration::from_secs(15);
+
+/// Where the image lies in the rig.
+const IMAGE: &str = "/job/image";
+
+const KERNEL_LOG: usize = 0;
+const CONTROL: usize = 1;
+const CONSOLE: usize = 2;
+
+/// Boots the image in the rig, once for each kernel command line.
+pub(crate) fn run(boot: &Boot, lines: &[&str], sink: &mut Sink<'_>) -> Result<Vec<Run>> {
+    let base = cache::ensure()?;
+    let mark = mark(boot);
+    let directory =
+        tempfile::Builder::new().prefix("vmi-rig-").tempdir().context("cannot make a directory")?;
+    let archive = directory.path().join("rig.cpio");
+    fs::copy(&base.archive, &archive).context("cannot copy the rig's archive")?;
+    append_job(&archive, boot, lines, &mark)?;
+
+    let mut rig = Rig {
+        qemu: Qemu::start(&arguments(&base, &archive), 3)?,
+        log: Lines::default(),
+        last_log: String::new(),
+        control: Lines::default(),
+        consoles: Consoles::new(&mark),
+        guests: Vec::new(),
+        limit: boot.limit,
+    };
+    let all_ran = rig.watch(lines.len(), sink)?;
+    if !all_ran && rig.guests.is_empty() {
+        bail!("the rig started no guest within {} s{}", PATIENCE.as_secs(), rig.last_words());
+    }
+    rig.guests.iter_mut().for_each(Guest::time_out);
+    rig.guests.resize_with(lines.len(), || {
+        let mut guest = Guest::start();
+        guest.time_out();
+        guest
+    });
+    let consoles = rig.consoles;
+    let guests = rig.guests.into_iter().enumerate();
+    guests.map(|(number, guest)| finished(boot, guest, consoles.text(number))).collect()
+}
+
+fn finished(boot: &Boot, guest: Guest, console: String) -> Result<Run> {
+    if guest.lost > 0 {
+        bail!("the rig's histogram had no room for {} exits", guest.lost);
+    }
+    let (ending, millis) = guest.ended.context("a guest of the rig came to no end")?;
+    Ok(Run { host: boot.host, console, ending, millis, exits: guest.exits })
+}
+
+/// The rig while it runs.
+struct Rig {
+    qemu: Qemu,
+    log: Lines,
+    last_log: String,
+    control: Lines,
+    consoles: Consoles,
+    guests: Vec<Guest>,
+    limit: Duration,
+}
+
+impl Rig {
+    /// Listens until the rig has switched itself off; returns whether all guests ran.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the rig itself breaks, where the sink fails, and on Ctrl-C.
+    fn watch(&mut self, guests: usize, sink: &mut Sink<'_>) -> Result<bool> {
+        let mut deadline = Instant::now() + PATIENCE;
+        let mut done = false;
+        loop {
+            match self.qemu.next(deadline)? {
+                Step::Bytes { channel: CONSOLE, bytes } => sink(&self.consoles.take(&bytes))?,
+                Step::Bytes { channel: CONTROL, bytes } => {
+                    for line in self.control.take(&bytes).iter().filter_map(|line| Line::read(line)) {
+                        deadline = Instant::now() + PATIENCE;
+                        match line {
+                            Line::Start(_) => {
+                                self.guests.push(Guest::start());
+                                deadline = Instant::now() + self.limit + SLACK;
+                            }
+                            Line::Done => done = true,
+                            Line::Broken(reason) => bail!("the rig is broken: {reason}{}", self.last_words()),
+                            about_guest => {
+                                if let Some(guest) = self.guests.last_mut() {
+                                    guest.take(about_guest);
+                                }
+                            }
+                        }
+                    }
+                }
+                Step::Bytes { bytes, .. } => {
+                    let lines = self.log.take(&bytes);
+                    if let Some(line) = lines.into_iter().rev().find(|line| !line.trim().is_empty()) {
+                        self.last_log = line;
+                    }
+                }
+                Step::Ended(_) if done && self.guests.len() == guests => return Ok(true),
+                Step::Ended(finish) => {
+                    let complaint =
+                        if finish.stderr.is_empty() { String::new() } else { format!(": {}", finish.stderr) };
+                    bail!("the rig ended early with {}{complaint}{}", finish.status, self.last_words());
+                }
+                Step::TimedOut => {
+                    self.qemu.kill();
+                    return Ok(false);
+                }
+            }
+        }
+    }
+
+    fn last_words(&self) -> String {
+        match self.last_log.as_str() {
+            "" => String::new(),
+            line => format!("; the last line of its kernel: `{line}`"),
+        }
+    }
+}
+
+/// Writes the arguments that start the rig.
+fn arguments(base: &Base, archive: &Path) -> Vec<String> {
+    let mut arguments = Vec::new();
+    let mut option = |option: &str, value: &str| arguments.extend([option.to_owned(), value.to_owned()]);
+    option("-accel", "tcg");
+    option("-cpu", "max,+svm");
+    option("-machine", "q35");
+    option("-smp", "1");
+    option("-m", "1G");
+    option("-kernel", &base.kernel.display().to_string());
+    option("-initrd", &archive.display().to_string());
+    option("-append", "console=ttyS0 quiet panic=-1 tsc=reliable");
+    // The third port has an interrupt of its own: at its usual place it would share that of the first.
+    option("-device", &format!("isa-serial,chardev=channel-{KERNEL_LOG}"));
+    option("-device", &format!("isa-serial,chardev=channel-{CONTROL}"));
+    option("-device", &format!("isa-serial,chardev=channel-{CONSOLE},iobase=0x3e8,irq=5"));
+    arguments
+}
+
+/// Appends what this start is for: `init`, the image, and a script for each guest.
+fn append_job(archive: &Path, boot: &Boot, lines: &[&str], mark: &str) -> Result<()> {
+    let file = OpenOptions::new().append(true).open(archive).context("cannot append to the rig's archive")?;
+    let mut archive = Archive::new(file);
+    archive.program("init", include_bytes!("init.sh"))?;
+    archive.file("job/mark", format!("{mark}\n").as_bytes())?;
+    archive.file("job/limit", format!("{}\n", boot.limit.as_secs().max(1)).as_bytes())?;
+    archive.file("job/start", qmp::START.as_bytes())?;
+    if boot.trace_exits {
+        archive.file("job/trace", b"")?;
+    }
+    archive.copy(IMAGE, &boot.image)?;
+    for file in &boot.files {
+        archive.copy(&file.display().to_string(), file)?;
+    }
+    for (guest, line) in lines.iter().enumerate() {
+        archive.file(&format!("job/{guest}/run"), script(boot, guest, line).as_bytes())?;
+    }
+    archive.finish()?;
+    Ok(())
+}
+
+/// Writes the script that becomes the guest's QEMU.
+fn script(boot: &Boot, guest: usize, line: &str) -> String {
+    let mut words: Vec<String> = [cache::QEMU, "-L", cache::FIRMWARE].map(str::to_owned).to_vec();
+    words.extend(qemu::BASICS.map(str::to_owned));
+    words.extend(qmp::OPTIONS.map(str::to_owned));
+    words.extend(["-chardev".to_owned(), format!("file,id=console,path=/job/{guest}/console")]);
+    words.extend(boot.qemu_arguments(IMAGE, "console", line));
+    let quoted: Vec<String> = words.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect();
+    format!("exec {}\n", quoted.join(" "))
+}
+
+/// Makes a mark for the ends of the consoles that no guest can print by chance.
+fn mark(boot: &Boot) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
+    let hash = Sha256::digest(format!("{now} {} {}", std::process::id(), boot.image.display()));
+    let digits: String = hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    format!("[end of console {digits}]")
+}

@@ -1,0 +1,18 @@
+//! The tests that `cargo xtask test` runs, a file for each topic.
+//!
+//! A test is a name and a function from [`Context`](run::Context) to an outcome. To add one, write the function and
+//! name it in the `TESTS` of its file; to add a topic, name its `TESTS` in `registry.rs`.
+
+mod demos;
+mod doors;
+mod interruptions;
+mod leftovers;
+mod program;
+mod registry;
+mod run;
+mod sample_kernel;
+mod source;
+mod tiny_kernel;
+mod verdicts;
+
+pub(crate) use run::run;
