@@ -2,7 +2,7 @@
 //!
 //! It boots by PVH on QEMU's pc, q35 and microvm, has the library choose a backend, prints the report, and then checks
 //! every op for its effect: before `vmi::init`, after it, and after the teardown. Words on the command line pick what
-//! runs; see [`kernel::run`].
+//! runs; `kernel/command.rs` lists them.
 //!
 //! Built for the machine it is built on, it is a program that says so.
 

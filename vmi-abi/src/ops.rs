@@ -9,7 +9,8 @@
 /// ```
 ///
 /// where `register bits` says which bits of the value the register carries, `"stack"` stands for the slot at the top
-/// of the stack at the site, and an output called `fault` says that the access raised a general-protection fault.
+/// of the stack at the site, and an output called `fault` says that the access raised a general-protection fault: its
+/// register is 0 when control reaches the site.
 /// The native form of a call op is a `call` of its bare-metal function.
 ///
 /// Numbers are append-only: a new op takes the next free number, wherever its row stands.

@@ -51,7 +51,7 @@ pub(crate) unsafe fn read_msr(leaf: Leaf<cpu::try_read_msr>, msr: u32) -> Result
             in("rcx") u64::from(msr),
             out("rax") low,
             out("rdx") high,
-            out("rsi") fault,
+            inlateout("rsi") 0_u64 => fault,
             clobber_abi("sysv64"),
         );
     }
@@ -79,7 +79,7 @@ pub(crate) unsafe fn write_msr(leaf: Leaf<cpu::try_write_msr>, msr: u32, value: 
             in("rcx") u64::from(msr),
             in("rax") value & 0xffff_ffff,
             in("rdx") value >> 32,
-            out("rsi") fault,
+            inlateout("rsi") 0_u64 => fault,
             clobber_abi("sysv64"),
         );
     }

@@ -56,8 +56,24 @@ pub(crate) struct Run {
     pub(crate) ending: Ending,
     /// How long it took, from the start of its QEMU to the end, in milliseconds.
     pub(crate) millis: u64,
-    /// Exits to the hypervisor: guest address and count, for a boot that traces them.
-    pub(crate) exits: Vec<(u64, u64)>,
+    /// Exits to the hypervisor, for a boot that traces them.
+    pub(crate) exits: Vec<Exits>,
+}
+
+/// Exits at one guest address for one reason.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Exits {
+    pub(crate) address: u64,
+    /// SVM's exit code (AMD64 Architecture Programmer's Manual, Volume 2, "SVM Intercept Exit Codes").
+    pub(crate) reason: u32,
+    pub(crate) count: u64,
+}
+
+impl Exits {
+    /// The exit code of a physical interrupt: something the host did, whatever the guest was at.
+    pub(crate) const INTERRUPT: u32 = 0x60;
+    /// The exit code of `cpuid`.
+    pub(crate) const CPUID: u32 = 0x72;
 }
 
 /// How a boot ended.

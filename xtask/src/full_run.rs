@@ -1,6 +1,6 @@
 //! The verdict on a boot, and the full run of an image on a host.
 
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use anyhow::{Result, anyhow};
 
@@ -51,7 +51,7 @@ pub(crate) fn judge(run: &Run) -> Result<Report> {
 /// Fails where the boots cannot be tried and on Ctrl-C; an image that fails is not an error.
 pub(crate) fn full_run(boot: &Boot) -> Result<Full> {
     let start = Instant::now();
-    let mut lines = vec![boot.arguments.clone()];
+    let mut lines = vec![format!("{} {}", boot.arguments, epoch()).trim().to_owned()];
     lines.extend(POWER.map(|(_, argument, _)| format!("{} {argument}", boot.arguments).trim().to_owned()));
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let mut runs = boot.run_many(&lines)?.into_iter();
@@ -82,6 +82,12 @@ pub(crate) fn full_run(boot: &Boot) -> Result<Full> {
     Ok(Full { report, checks, complaints, millis: millis_since(start), ending: main.ending })
 }
 
+/// Returns the word that tells the image the time of day.
+pub(crate) fn epoch() -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("epoch={}", now.as_secs())
+}
+
 /// Says why a boot is no pass, if it is none.
 fn why_not(run: &Run, report: &Report) -> Option<String> {
     let counted = Checks {
@@ -91,7 +97,10 @@ fn why_not(run: &Run, report: &Report) -> Option<String> {
     };
     let reason = match (&run.ending, report.summary) {
         (ending, None) => format!("no summary came: {ending}"),
-        (_, Some(summary)) if summary.failed > 0 => format!("{} of the checks failed", summary.failed),
+        (_, Some(summary)) if summary.failed > 0 => match &report.failed[..] {
+            [(name, why), ..] => format!("{} of the checks failed, first {name}: {why}", summary.failed),
+            [] => format!("{} of the checks failed", summary.failed),
+        },
         (_, Some(summary)) if summary.passed == 0 => "not one check was made".to_owned(),
         (_, Some(summary)) if summary != counted => format!(
             "the summary speaks of {} passed, {} failed, {} skipped, the console shows {}, {}, {}",

@@ -132,7 +132,7 @@ impl Machine {
     pub(crate) fn firmware(self) -> &'static [&'static str] {
         match self {
             Self::Pc | Self::Q35 => &["bios-256k.bin", "pvh.bin", "kvmvapic.bin"],
-            Self::Microvm => &["bios-microvm.bin", "pvh.bin"],
+            Self::Microvm => &["bios-microvm.bin", "qboot.rom", "pvh.bin"],
         }
     }
 }

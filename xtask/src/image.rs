@@ -84,19 +84,58 @@ fn is_fallback_forced() -> bool {
     env::var_os("VMI_TARGET_FALLBACK").is_some_and(|value| !value.is_empty() && value != "0")
 }
 
+/// Where and how the image is linked; the kernel's build script knows the names.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Link {
+    /// By the linker's own script.
+    Default,
+    /// By a script of the kernel's.
+    Script,
+    /// As a position-independent executable.
+    Pie,
+    /// In the top 2 GiB of the address space.
+    High,
+}
+
+impl Link {
+    /// All ways of linking.
+    pub(crate) const ALL: [Self; 4] = [Self::Default, Self::Script, Self::Pie, Self::High];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Script => "script",
+            Self::Pie => "pie",
+            Self::High => "high",
+        }
+    }
+}
+
 /// Builds the image and returns its path.
 pub(crate) fn build(target: Target, profile: Profile) -> Result<PathBuf> {
+    build_linked(target, profile, Link::Default)
+}
+
+/// Builds the image in a way of linking and returns its path, where the next build will overwrite it.
+pub(crate) fn build_linked(target: Target, profile: Profile, link: Link) -> Result<PathBuf> {
     let mut cargo = workspace::cargo();
+    cargo.env("VMI_LINK", link.name());
     cargo.args(["build", "--package", PACKAGE, "--message-format=json-render-diagnostics"]);
     let (triple, profile) = match target {
-        Target::BareMetal => (install::TARGET, profile),
+        Target::BareMetal => {
+            if link == Link::Pie {
+                cargo.env("CARGO_ENCODED_RUSTFLAGS", "-Crelocation-model=pic");
+            }
+            (install::TARGET, profile)
+        }
         Target::Freestanding => {
             cargo.env("CARGO_ENCODED_RUSTFLAGS", FALLBACK_FLAGS.join("\x1f"));
             (FALLBACK_TARGET, Profile::Fat)
         }
     };
     cargo.args(["--target", triple, "--profile", profile.name()]);
-    let _progress = Progress::start(&format!("building the image for {triple} ({})", profile.name()));
+    let _progress =
+        Progress::start(&format!("building the image for {triple} ({}, {})", profile.name(), link.name()));
     run_build(&mut cargo)
 }
 

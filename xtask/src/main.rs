@@ -7,6 +7,7 @@ mod command_line;
 mod console;
 mod demo;
 mod doctor;
+mod elf;
 mod full_run;
 mod host;
 mod image;

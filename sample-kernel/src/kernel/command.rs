@@ -102,7 +102,7 @@ fn mutate(tally: &mut Tally, name: &str) {
         return;
     }
     match name.strip_prefix("power::") {
-        Some(action) => switch(tally, action),
+        Some(action) => switch(tally, "mutant", action),
         None => checks::run_one("mutant", op, tally),
     }
 }
@@ -116,17 +116,22 @@ fn power(tally: &mut Tally, action: &str, phase: Option<&str>) {
     if phase == Some("teardown") {
         stop(tally, hash);
     }
-    switch(tally, action);
+    switch(tally, phase.unwrap_or("before"), action);
 }
 
 /// Switches off or resets. What comes back from that has failed.
-fn switch(tally: &mut Tally, action: &str) {
+fn switch(tally: &mut Tally, phase: &str, action: &str) {
     match action {
-        "shutdown" => vmi::power::shutdown(),
-        "reboot" => vmi::power::reboot(),
-        _ => return tally.fail("power", action, "neither shutdown nor reboot"),
+        "shutdown" => {
+            vmi::power::shutdown();
+            tally.fail(phase, "power::shutdown", "the machine is still on");
+        }
+        "reboot" => {
+            vmi::power::reboot();
+            tally.fail(phase, "power::reboot", "the machine is still on");
+        }
+        _ => tally.fail(phase, action, "neither shutdown nor reboot"),
     }
-    tally.fail("power", action, "the machine is still on");
 }
 
 /// Initialises the library and prints its report.

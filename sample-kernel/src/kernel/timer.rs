@@ -45,6 +45,12 @@ pub fn start(count: u32) {
     write(INITIAL_COUNT, count);
 }
 
+/// Starts the timer: one interrupt after `count` ticks.
+pub fn start_once(count: u32) {
+    write(LVT_TIMER, u32::from(VECTOR));
+    write(INITIAL_COUNT, count);
+}
+
 /// Stops the timer.
 pub fn stop() {
     write(LVT_TIMER, MASKED);

@@ -1,5 +1,7 @@
 //! What the rig's `init.sh` says on its control channel.
 
+use crate::boot::Exits;
+
 /// One line of the control channel.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Line {
@@ -10,7 +12,7 @@ pub(super) enum Line {
     /// A line that the guest's QEMU complains with.
     Stderr(String),
     /// Exits at a guest address.
-    Exits { address: u64, count: u64 },
+    Exits(Exits),
     /// Exits that found no room in the histogram.
     Lost(u64),
     /// The guest of this number ended, its QEMU with this status.
@@ -30,8 +32,9 @@ impl Line {
             "qmp" => Self::Qmp(rest.to_owned()),
             "stderr" => Self::Stderr(rest.to_owned()),
             "exit" => {
-                let (address, count) = rest.split_once(' ')?;
-                Self::Exits { address: u64::from_str_radix(address, 16).ok()?, count: count.parse().ok()? }
+                let [address, reason, count] = rest.split(' ').collect::<Vec<_>>()[..] else { return None };
+                let address = u64::from_str_radix(address, 16).ok()?;
+                Self::Exits(Exits { address, reason: reason.parse().ok()?, count: count.parse().ok()? })
             }
             "lost" => Self::Lost(rest.parse().ok()?),
             "end" => {
@@ -114,13 +117,13 @@ mod tests {
     fn lines_are_told_apart() {
         assert_eq!(Line::read("start 2"), Some(Line::Start(2)));
         assert_eq!(
-            Line::read("exit ffffffff81000000 12"),
-            Some(Line::Exits { address: 0xffff_ffff_8100_0000, count: 12 })
+            Line::read("exit ffffffff81000000 114 12"),
+            Some(Line::Exits(Exits { address: 0xffff_ffff_8100_0000, reason: 114, count: 12 }))
         );
         assert_eq!(Line::read("end 1 137"), Some(Line::End { guest: 1, status: 137 }));
         assert_eq!(Line::read("qmp {\"return\": {}}"), Some(Line::Qmp("{\"return\": {}}".to_owned())));
         assert_eq!(Line::read("done"), Some(Line::Done));
-        for line in ["", "start", "start x", "end 1", "exit 1", "sh: not found"] {
+        for line in ["", "start", "start x", "end 1", "exit 1 2", "sh: not found"] {
             assert_eq!(Line::read(line), None, "{line}");
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::control::Line;
-use crate::boot::{Ending, millis_since};
+use crate::boot::{Ending, Exits, millis_since};
 use crate::qemu::Finish;
 use crate::qmp::Events;
 
@@ -16,8 +16,8 @@ pub(super) struct Guest {
     started: Instant,
     events: Events,
     stderr: Vec<String>,
-    /// Exits by guest address.
-    pub(super) exits: Vec<(u64, u64)>,
+    /// Exits by guest address and reason.
+    pub(super) exits: Vec<Exits>,
     /// Exits that found no room in the histogram.
     pub(super) lost: u64,
     /// How it ended and after how many milliseconds, once it has.
@@ -42,7 +42,7 @@ impl Guest {
         match line {
             Line::Qmp(message) => self.events.take(&message),
             Line::Stderr(text) => self.stderr.push(text),
-            Line::Exits { address, count } => self.exits.push((address, count)),
+            Line::Exits(exits) => self.exits.push(exits),
             Line::Lost(count) => self.lost += count,
             Line::End { status, .. } => self.ended = Some((self.ending(status), millis_since(self.started))),
             Line::Start(_) | Line::Done | Line::Broken(_) => {}

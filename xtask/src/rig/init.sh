@@ -2,7 +2,7 @@
 # First and only process of the rig: loads KVM, runs the guests one after the other, and switches the machine off.
 #
 # ttyS0 is the kernel's own console. ttyS1 carries what happens, a line each: "start N", "qmp JSON", "stderr TEXT",
-# "exit RIP COUNT", "lost COUNT", "end N STATUS", "done", or "broken REASON". ttyS2 carries the consoles of the guests,
+# "exit RIP REASON COUNT", "lost COUNT", "end N STATUS", "done", or "broken REASON". ttyS2 carries the consoles of the guests,
 # each followed by a mark that no guest can know.
 #
 # /job holds: mark, limit (seconds), trace (if exits are counted), and a directory per guest with the script "run".
@@ -15,17 +15,17 @@ broken() {
     busybox poweroff -f
 }
 
-# Starts counting exits by guest address.
+# Starts counting exits by guest address and reason.
 trace_start() {
-    echo 'hist:keys=guest_rip.hex:size=65536' >"$event/trigger" || broken "exits cannot be traced"
+    echo 'hist:keys=guest_rip.hex,exit_reason:size=65536' >"$event/trigger" || broken "exits cannot be traced"
 }
 
 # Hands the counts out and stops counting.
 trace_end() {
     busybox sed -n \
-        -e 's/^{ guest_rip: *\([0-9a-f]*\) *} *hitcount: *\([0-9]*\).*/exit \1 \2/p' \
+        -e 's/^{ guest_rip: *\([0-9a-f]*\), exit_reason: *\([0-9]*\) *} *hitcount: *\([0-9]*\).*/exit \1 \2 \3/p' \
         -e 's/^ *Dropped: *\([0-9]*\).*/lost \1/p' "$event/hist"
-    echo '!hist:keys=guest_rip.hex:size=65536' >"$event/trigger"
+    echo '!hist:keys=guest_rip.hex,exit_reason:size=65536' >"$event/trigger"
 }
 
 busybox mount -t devtmpfs none /dev

@@ -3,16 +3,24 @@
 //! A test is a name and a function from [`Context`](run::Context) to an outcome. To add one, write the function and
 //! name it in the `TESTS` of its file; to add a topic, name its `TESTS` in `registry.rs`.
 
+mod damage;
 mod demos;
+mod disassembly;
 mod doors;
 mod interruptions;
 mod leftovers;
+mod life;
+mod matrix;
+mod mutations;
+mod outside;
 mod program;
 mod registry;
 mod run;
 mod sample_kernel;
+mod siteless;
 mod source;
 mod tiny_kernel;
+mod trace;
 mod verdicts;
 
 pub(crate) use run::run;

@@ -1,17 +1,28 @@
 //! All tests, cheap ones first.
 
 use super::run::Test;
-use super::{demos, doors, interruptions, sample_kernel, source, verdicts};
+use super::{
+    damage, demos, disassembly, doors, interruptions, life, matrix, mutations, outside, sample_kernel,
+    siteless, source, trace, verdicts,
+};
 
 /// The tests in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = &'static Test> {
-    let topics: [&'static [Test]; 6] = [
+    let topics: [&'static [Test]; 14] = [
         source::TESTS,
+        disassembly::TESTS,
+        siteless::TESTS,
         doors::TESTS,
         verdicts::TESTS,
         interruptions::TESTS,
         demos::TESTS,
+        damage::TESTS,
+        mutations::TESTS,
+        life::TESTS,
+        trace::TESTS,
         sample_kernel::TESTS,
+        outside::TESTS,
+        matrix::TESTS,
     ];
     topics.into_iter().flatten()
 }

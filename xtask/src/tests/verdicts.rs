@@ -108,7 +108,7 @@ fn exits(context: &mut Context) -> Result<Outcome> {
     judge(&run)?;
     // The one instruction that prints exits once for each byte.
     let bytes = GOOD.len() as u64;
-    let found = run.exits.iter().filter(|(address, count)| *address < 0x30_0000 && *count == bytes).count();
-    ensure!(found == 1, "{found} addresses have {bytes} exits among {:x?}", run.exits);
+    let found = run.exits.iter().filter(|exits| exits.address < 0x30_0000 && exits.count == bytes).count();
+    ensure!(found == 1, "{found} addresses have {bytes} exits among {:?}", run.exits);
     Ok(Outcome::Passed)
 }
