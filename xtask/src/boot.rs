@@ -261,10 +261,30 @@ fn check_image(image: &Path) -> Result<()> {
     let Ok(elf) = ElfFile64::<object::Endianness>::parse(&*bytes) else {
         bail!("the image `{name}` is not a 64-bit ELF file");
     };
+    if has_multiboot_header(&bytes) {
+        bail!(
+            "the image `{name}` has a multiboot header, so QEMU would not look for the PVH note of a 64-bit file"
+        );
+    }
     if !has_pvh_note(&elf, &bytes) {
         bail!("the image `{name}` has no PVH note, so QEMU would not find its entry");
     }
     Ok(())
+}
+
+/// Looks for a header of Multiboot 1 ("Multiboot Specification version 0.6.96", "The layout of Multiboot header"): magic,
+/// flags and checksum add up to 0, in the first 8192 bytes, on a multiple of 4.
+fn has_multiboot_header(bytes: &[u8]) -> bool {
+    const MAGIC: u32 = 0x1bad_b002;
+    let words: Vec<u32> = bytes
+        .chunks_exact(4)
+        .take(8192 / 4)
+        .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+        .collect();
+    words.windows(3).any(|header| {
+        let sum = header.iter().fold(0_u32, |sum, word| sum.wrapping_add(*word));
+        header[0] == MAGIC && sum == 0
+    })
 }
 
 /// Looks for the note that holds the PVH entry (Xen's public header `elfnote.h`, XEN_ELFNOTE_PHYS32_ENTRY).

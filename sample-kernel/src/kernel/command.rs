@@ -29,6 +29,7 @@ use super::{
 /// | `power=shutdown`, `power=reboot` | that op, in the phase that `phase=` names: `before`, `after` or `teardown` |
 /// | `trace` | reads of the clock, and as many control instructions, for a trace of exits |
 /// | `epoch=SECONDS` | tells the checks the time of day |
+/// | `hypercalls=undefined` | tells the checks that there is no hypervisor, not even a hidden one |
 ///
 /// The library itself heeds `nopv`, and the KVM backend `no-kvmclock`.
 pub fn run() -> ! {

@@ -15,6 +15,7 @@ mod mutations;
 mod outside;
 mod program;
 mod registry;
+mod rows;
 mod run;
 mod sample_kernel;
 mod siteless;

@@ -2,13 +2,13 @@
 
 use super::run::Test;
 use super::{
-    damage, demos, disassembly, doors, interruptions, life, matrix, mutations, outside, sample_kernel,
+    damage, demos, disassembly, doors, interruptions, life, matrix, mutations, outside, rows, sample_kernel,
     siteless, source, trace, verdicts,
 };
 
 /// The tests in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = &'static Test> {
-    let topics: [&'static [Test]; 14] = [
+    let topics: [&'static [Test]; 15] = [
         source::TESTS,
         disassembly::TESTS,
         siteless::TESTS,
@@ -17,6 +17,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Test> {
         interruptions::TESTS,
         demos::TESTS,
         damage::TESTS,
+        rows::TESTS,
         mutations::TESTS,
         life::TESTS,
         trace::TESTS,

@@ -37,10 +37,10 @@ const BARE: &[Check] = &[("hypercall opcodes are undefined", opcodes_are_undefin
 
 /// Returns the checks for the chosen backend.
 pub fn checks(report: &Report) -> &'static [Check] {
-    match (report.backend(), report.hypervisor.is_some()) {
-        ("kvm", _) if serves_time() => WITH_CLOCK,
-        ("kvm", _) => WITHOUT_CLOCK,
-        (_, false) => BARE,
+    match report.backend() {
+        "kvm" if serves_time() => WITH_CLOCK,
+        "kvm" => WITHOUT_CLOCK,
+        _ if command_line().value("hypercalls") == Some("undefined") => BARE,
         _ => &[],
     }
 }
@@ -52,7 +52,11 @@ pub fn checks_after(report: &Report) -> &'static [Check] {
 }
 
 fn serves_time() -> bool {
-    !vmi::CommandLine::new(PLATFORM.get().command_line()).has("no-kvmclock")
+    !command_line().has("no-kvmclock") && clock_msrs().is_some()
+}
+
+fn command_line() -> vmi::CommandLine<'static> {
+    vmi::CommandLine::new(PLATFORM.get().command_line())
 }
 
 fn cpuid(leaf: u32, subleaf: u32) -> core::arch::x86_64::CpuidResult {
