@@ -24,6 +24,11 @@ mod sites;
 mod text;
 pub mod time;
 
+/// The project's front page, whose example must compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+mod front_page {}
+
 pub use error::{Error, Flaw};
 pub use init::{init, table, teardown};
 pub use report::{BACKENDS_MAX, Report, SiteCounts};
