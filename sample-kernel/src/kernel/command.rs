@@ -7,13 +7,13 @@ use vmi::{Backend, CommandLine, Error, Op, Platform, Report};
 use vmi_kvm_backend::Kvm;
 
 use super::{
-    canary, checks,
+    checks,
     console::line,
     exit::{Code, exit},
     image,
+    insn::{canary, selftest},
     mutant::Mutant,
     platform::PLATFORM,
-    selftest,
     tally::{Tally, equal},
     trace,
 };

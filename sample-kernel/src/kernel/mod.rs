@@ -1,17 +1,16 @@
 //! The kernel: from the boot stub to the summary.
 
-mod canary;
 mod checks;
 mod command;
 mod console;
 mod descriptors;
 mod exit;
 mod image;
+mod insn;
 mod mutant;
 mod once;
 mod paging;
 mod platform;
-mod selftest;
 mod start;
 mod tally;
 mod timer;

@@ -1,12 +1,11 @@
 //! Checks of the interrupt flag, of waiting, and of the return from an interrupt.
 
-use core::arch::naked_asm;
-
 use vmi_abi::Irq;
 use vmi_native::Native;
 
 use super::{Check, PASSED};
 use crate::kernel::{
+    insn::leave::leave_by_frame,
     tally::{Verdict, equal, holds},
     timer,
 };
@@ -119,28 +118,6 @@ fn halt() -> Verdict {
         holds("an interrupt ended the halt", after > before)?;
         Ok(PASSED)
     })
-}
-
-/// Returns 1 by way of an interrupt frame that leads there, 0 if the site lets control through.
-#[unsafe(naked)]
-extern "sysv64" fn leave_by_frame() -> u64 {
-    naked_asm!(
-        "mov rdx, rsp",
-        "mov eax, ss",
-        "push rax",
-        "push rdx",
-        "pushfq",
-        "mov eax, cs",
-        "push rax",
-        "lea rax, [rip + 2f]",
-        "push rax",
-        vmi::insn!(irq::leave),
-        "add rsp, 40",
-        "xor eax, eax",
-        "ret",
-        "2: mov eax, 1",
-        "ret",
-    )
 }
 
 fn leave() -> Verdict {

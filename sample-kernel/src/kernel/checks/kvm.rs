@@ -3,8 +3,6 @@
 // UNSAFETY: rewrites the clock page, reads KVM's MSRs, and issues hypercalls.
 #![expect(unsafe_code)]
 
-use core::{arch::naked_asm, ptr::NonNull};
-
 use vmi::{Platform, Report};
 use vmi_abi::Cpu;
 use vmi_kvm_backend::{
@@ -17,9 +15,9 @@ use vmi_native::Native;
 
 use super::{Check, PASSED};
 use crate::kernel::{
+    insn::attempt,
     platform::PLATFORM,
     tally::{Failure, Outcome, Verdict, between, equal, holds},
-    trap,
 };
 
 const WITH_CLOCK: &[Check] = &[
@@ -185,37 +183,8 @@ fn unknown_hypercall() -> Verdict {
     Ok(PASSED)
 }
 
-/// Executes `vmcall` or `vmmcall`; returns 0, or 1 at the landing.
-macro_rules! call_opcode {
-    ($name:ident $landing:ident $opcode:literal) => {
-        #[unsafe(naked)]
-        extern "sysv64" fn $name() -> u64 {
-            naked_asm!(
-                "push rbx",
-                "mov rax, -1",
-                $opcode,
-                "pop rbx",
-                "xor eax, eax",
-                "ret",
-                concat!(stringify!($landing), ": pop rbx"),
-                "mov eax, 1",
-                "ret",
-            )
-        }
-        unsafe extern "C" {
-            static $landing: u8;
-        }
-    };
-}
-call_opcode!(vmcall vmcall_landing "vmcall");
-call_opcode!(vmmcall vmmcall_landing "vmmcall");
-
 fn opcodes_are_undefined() -> Verdict {
-    let calls: [(extern "sysv64" fn() -> u64, *const u8); 2] =
-        [(vmcall, &raw const vmcall_landing), (vmmcall, &raw const vmmcall_landing)];
-    for (call, landing) in calls {
-        let landing = NonNull::new(landing.cast_mut()).map_or(0, |landing| landing.addr().get() as u64);
-        equal("undefined", trap::expecting(trap::INVALID_OPCODE, landing, || call()), 1_u64)?;
-    }
+    holds("vmcall is undefined", attempt::vmcall_is_undefined())?;
+    holds("vmmcall is undefined", attempt::vmmcall_is_undefined())?;
     Ok(PASSED)
 }

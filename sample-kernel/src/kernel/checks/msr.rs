@@ -3,15 +3,13 @@
 // UNSAFETY: reads and writes MSRs.
 #![expect(unsafe_code)]
 
-use core::arch::naked_asm;
-
 use vmi_abi::Cpu;
 use vmi_native::Native;
 
 use super::{Check, PASSED};
 use crate::kernel::{
+    insn::attempt,
     tally::{Outcome, Verdict, equal, holds},
-    trap,
 };
 
 pub const CHECKS: &[Check] = &[
@@ -81,57 +79,28 @@ fn try_write_msr() -> Verdict {
     Ok(PASSED)
 }
 
-/// Reads MSR `edi` with an instruction that no fixup covers; returns 0, or 1 at the landing.
-#[unsafe(naked)]
-extern "sysv64" fn bare_read(msr: u32) -> u64 {
-    naked_asm!("mov ecx, edi", "rdmsr", "xor eax, eax", "ret", "bare_read_landing: mov eax, 1", "ret")
-}
-
-/// Writes `rsi` to MSR `edi` with an instruction that no fixup covers; returns 0, or 1 at the landing.
-#[unsafe(naked)]
-extern "sysv64" fn bare_write(msr: u32, value: u64) -> u64 {
-    naked_asm!(
-        "mov ecx, edi",
-        "mov rax, rsi",
-        "mov rdx, rsi",
-        "shr rdx, 32",
-        "wrmsr",
-        "xor eax, eax",
-        "ret",
-        "bare_write_landing: mov eax, 1",
-        "ret",
-    )
-}
-
-unsafe extern "C" {
-    static bare_read_landing: u8;
-    static bare_write_landing: u8;
-}
-
 /// The op reports a fault exactly where the bare instruction faults.
 fn faulting_read() -> Verdict {
-    let landing = (&raw const bare_read_landing).addr() as u64;
     let mut faults = 0;
     for msr in ABSENT {
-        let expected = trap::expecting(trap::GENERAL_PROTECTION, landing, || bare_read(msr));
+        let expected = attempt::reading_msr_faults(msr);
         // SAFETY: the #GP handler asks for the landing.
         let found = unsafe { vmi::cpu::try_read_msr(msr) };
         equal("fault", found.is_err(), expected)?;
-        faults += expected;
+        faults += u32::from(expected);
     }
     Ok(if faults == 0 { Outcome::Skipped("this machine lets absent MSRs be read") } else { PASSED })
 }
 
 /// The op reports a fault exactly where the bare instruction faults.
 fn faulting_write() -> Verdict {
-    let landing = (&raw const bare_write_landing).addr() as u64;
     let mut faults = 0;
     for (msr, value) in [(ABSENT[0], 0), (ABSENT[1], 0), TOO_LARGE] {
-        let expected = trap::expecting(trap::GENERAL_PROTECTION, landing, || bare_write(msr, value));
+        let expected = attempt::writing_msr_faults(msr, value);
         // SAFETY: the #GP handler asks for the landing.
         let written = unsafe { vmi::cpu::try_write_msr(msr, value) };
         equal("fault", written.is_err(), expected)?;
-        faults += expected;
+        faults += u32::from(expected);
     }
     Ok(if faults == 0 { Outcome::Skipped("this machine lets absent MSRs be written") } else { PASSED })
 }

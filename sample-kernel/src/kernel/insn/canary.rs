@@ -10,7 +10,7 @@ use vmi::Op;
 use vmi_abi::{Cpu, Irq};
 use vmi_native::Native;
 
-use super::{
+use crate::kernel::{
     checks::PASSED,
     tally::{Failure, Tally, equal},
     timer,

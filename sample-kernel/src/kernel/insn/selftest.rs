@@ -15,7 +15,7 @@ use vmi_abi::{
 };
 use vmi_native::Native;
 
-use super::{
+use crate::kernel::{
     checks::PASSED,
     tally::{Verdict, equal, holds},
 };

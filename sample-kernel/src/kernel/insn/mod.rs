@@ -1,0 +1,7 @@
+//! Where the kernel's own assembly is, but for the stubs of `boot.s`, `memory.s` and `trap.rs`.
+
+pub mod attempt;
+pub mod canary;
+pub mod control;
+pub mod leave;
+pub mod selftest;
