@@ -71,31 +71,21 @@ pub unsafe fn teardown() -> Result<(), Error> {
         return Err(Error::NotInitialised);
     }
     // SAFETY: the state was active, so `init` wrote the cell, and the state word keeps other calls out.
-    let Active { platform, backend, .. } = unsafe { STATE.active() };
-    if let Some(backend) = backend {
-        let clock = time::Continuity::of_backend();
-        let records = Records::of_image()?;
-        let plan = Plan::new(&native::TABLE.addresses(), &Overrides::KEEP.erase())?;
-        // SAFETY: `init` found the records valid and edited them; the caller says that nobody else runs.
-        unsafe { plan.restore(records, *platform) };
-        serialise();
-        clock.resume();
-        // SAFETY: `init` enabled it, and no site leads to it any more.
-        unsafe { backend.disable() };
-    }
-    STATE.advance(BUSY, NATIVE);
+    let active = unsafe { STATE.active() };
+    // SAFETY: the caller's promises; interrupts are masked.
+    let done = unsafe { put_back(active) };
+    STATE.advance(BUSY, if done.is_ok() { NATIVE } else { ACTIVE });
     drop(masked);
-    Ok(())
+    done
 }
 
 /// Returns the function table: per op, the function that serves it now.
-pub fn table() -> &'static Table {
+pub fn table() -> Table {
     if STATE.word.load(Ordering::Acquire) == ACTIVE {
-        // SAFETY: the state is active, so `init` wrote the cell; it stays as it is until a teardown, after which
-        // callers keep functions that still work.
-        unsafe { &STATE.active().table }
+        // SAFETY: the state is active, so `init` wrote the cell.
+        unsafe { STATE.active() }.table
     } else {
-        &native::TABLE
+        native::TABLE
     }
 }
 
@@ -137,6 +127,25 @@ unsafe fn choose_and_edit(
     // SAFETY: the state is busy, so the cell is this call's alone.
     unsafe { (*STATE.active.get()).write(active) };
     Ok(report)
+}
+
+/// Does the work of [`teardown`] between its two state changes.
+///
+/// # Safety
+///
+/// - The caller's promises of [`teardown`]; interrupts are masked, and the state is busy.
+unsafe fn put_back(active: &Active) -> Result<(), Error> {
+    let Active { platform, backend: Some(backend), .. } = active else { return Ok(()) };
+    let records = Records::of_image()?;
+    let plan = Plan::new(&native::TABLE.addresses(), &Overrides::KEEP.erase())?;
+    let clock = time::Continuity::of_backend();
+    // SAFETY: `init` found the records valid and edited them; the caller says that nobody else runs.
+    unsafe { plan.restore(records, *platform) };
+    serialise();
+    clock.resume();
+    // SAFETY: `init` enabled it, and no site leads to it any more.
+    unsafe { backend.disable() };
+    Ok(())
 }
 
 /// Asks every backend, and has them all outranked but the highest.

@@ -19,10 +19,14 @@ const SITES: [Op; 6] = [
 const GAP: usize = 3;
 const TEXT_LEN: usize = 64;
 
+/// Where the text starts in its page: the third site lies across the end of it.
+const IN_PAGE: usize = 4096 - 20;
+
 /// An image: records and the text they name, at fixed distances.
-#[repr(C)]
+#[repr(C, align(4096))]
 struct Image {
     records: [Site; SITES.len()],
+    between: [u8; IN_PAGE - SITES.len() * size_of::<Site>()],
     text: UnsafeCell<[u8; TEXT_LEN]>,
     range: [Range<*const u8>; 1],
 }
@@ -54,6 +58,7 @@ impl Image {
         let record = Site { offset: 0, op: 0, len: 5, reserved: 0 };
         let mut image = Box::new(Self {
             records: [record; SITES.len()],
+            between: [0; _],
             text: UnsafeCell::new([0x90; TEXT_LEN]),
             range: [text(0..0)],
         });
@@ -156,9 +161,29 @@ fn an_edit_writes_what_the_plan_says_and_restore_takes_it_back() {
 }
 
 #[test]
+fn row_21_site_across_a_page_and_across_a_16_byte_line() {
+    let image = Image::new();
+    let records = Records::of_slice(&image.records);
+    let across = |size: usize| {
+        let across = |(address, site): &(usize, &Site)| {
+            *address / size != (*address + usize::from(site.len) - 1) / size
+        };
+        records.iter().position(|placed| across(&placed))
+    };
+    assert_eq!((across(4096), across(16)), (Some(2), Some(0)));
+    let plan = image.plan(&[(mmu::flush_local::OP, Erased::Nop), (irq::disable::OP, Erased::Nop)]);
+    assert!(image.validate(&plan).is_ok());
+    // SAFETY: validated; the text is this test's own.
+    unsafe { plan.apply(records, &*image) };
+    for at in [GAP, GAP + 2 * (5 + GAP)] {
+        assert_eq!(image.text()[at..at + 5], [0x0f, 0x1f, 0x44, 0, 0]);
+    }
+}
+
+#[test]
 fn row_21_site_outside_text() {
     for index in 0..SITES.len() {
-        for offset in [i32::MIN, -0x1000, 0x1000, i32::MAX] {
+        for offset in [i32::MIN, -0x4000, 0x4000, i32::MAX] {
             let mut image = Image::new();
             image.records[index].offset = offset;
             let (found, flaw) = image.refusal();
