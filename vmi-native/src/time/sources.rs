@@ -5,6 +5,10 @@ use crate::Native;
 use core::arch::x86_64::CpuidResult;
 use vmi_abi::Cpu;
 
+/// How often a timer that is there is tried: one measurement is lost if the machine itself is held up for as long as the
+/// PIT counts, 55 ms, which happens to virtual ones.
+const ATTEMPTS: u32 = 8;
+
 /// Returns the frequency in hertz by the best source that works, or 0.
 ///
 /// CPUID's nominal frequency comes last: it is a round number up to 0.3 % off the counter (3200 MHz where the
@@ -12,8 +16,8 @@ use vmi_abi::Cpu;
 /// guessing is not.
 pub(super) fn frequency() -> u64 {
     by_crystal(&Native::cpuid)
-        .or_else(|| measure::frequency(&mut Pit::start()?))
-        .or_else(|| measure::frequency(&mut PmTimer::told()?))
+        .or_else(|| (0..ATTEMPTS).find_map(|_| measure::frequency(&mut Pit::start()?)))
+        .or_else(|| (0..ATTEMPTS).find_map(|_| measure::frequency(&mut PmTimer::told()?)))
         .or_else(|| by_nominal(&Native::cpuid))
         .unwrap_or(0)
 }

@@ -101,16 +101,16 @@ fn killed_qemu(context: &mut Context) -> Result<Outcome> {
 }
 
 fn hanging_kernel(context: &mut Context) -> Result<Outcome> {
-    hangs(context, "bare")
+    hangs(context, "bare", "6")
 }
 
 fn hanging_kernel_in_rig(context: &mut Context) -> Result<Outcome> {
-    hangs(context, "kvm")
+    hangs(context, "kvm", "15")
 }
 
-fn hangs(context: &mut Context, host: &str) -> Result<Outcome> {
+fn hangs(context: &mut Context, host: &str, seconds: &str) -> Result<Outcome> {
     let image = context.tiny_kernel("hanging", "here I hang\n", End::Hang)?;
-    let program = boot(context, host, &image, &["--timeout", "1"])?;
+    let program = boot(context, host, &image, &["--timeout", seconds])?;
     let finished = program.refuses(&[host, "the time was up", "last console line: `here I hang`"])?;
     ensure!(finished.stdout.contains("here I hang"), "the console was not shown");
     Ok(Outcome::Passed)
