@@ -51,6 +51,19 @@ macro_rules! class {
     };
 }
 
+/// Whether the stack is the same before and behind a site.
+macro_rules! keeps_the_stack {
+    (leaf $group:ident $name:ident) => {
+        !$group::$name::ARGUMENT_ON_STACK
+    };
+    (call $group:ident $name:ident) => {
+        true
+    };
+    (jump $group:ident $name:ident) => {
+        false
+    };
+}
+
 /// The type of the function that serves an op: what a `Call` override holds and the table keeps.
 macro_rules! function {
     (call $name:ident [$($unsafe:tt)?] ($($type:ty),*) $result:ty) => { $($unsafe)? extern "sysv64" fn($($type),*) -> $result };
@@ -190,12 +203,18 @@ macro_rules! define {
             /// How many ops there are.
             pub const COUNT: usize = [$( $( $number, )* )*].len();
 
-            /// Name, class and native form by number. A number used twice, or a hole, does not compile.
-            const LIST: [(&str, Class, &str); Self::COUNT] = {
-                let mut list = [("", Class::Leaf, ""); Self::COUNT];
+            /// Name, class, native form, and whether nothing can stand for it, by number. A number used twice, or a
+            /// hole, does not compile.
+            const LIST: [(&str, Class, &str, bool); Self::COUNT] = {
+                let mut list = [("", Class::Leaf, "", false); Self::COUNT];
                 $( $(
                     assert!(list[$number].0.is_empty(), "an op number is used twice");
-                    list[$number] = (concat!(stringify!($group), "::", stringify!($name)), class!($class), $native);
+                    list[$number] = (
+                        concat!(stringify!($group), "::", stringify!($name)),
+                        class!($class),
+                        $native,
+                        size_of::<$result>() == 0 && keeps_the_stack!($class $group $name),
+                    );
                 )* )*
                 list
             };
@@ -240,6 +259,11 @@ impl Op {
         Self::LIST[self.0 as usize].0
     }
 
+    /// Tells whether a site may do nothing instead: the op has no result, and no operand on the stack.
+    pub const fn may_be_nothing(self) -> bool {
+        Self::LIST[self.0 as usize].3
+    }
+
     /// Returns the op's native form in Intel syntax: an instruction, or, of a call op, what its function is made of
     /// where a few instructions say it.
     pub const fn native_form(self) -> &'static str {
@@ -260,7 +284,7 @@ impl core::fmt::Display for Op {
 
 impl Table {
     /// Version of the table's layout: the major number is above the low 16 bits, the minor in them. Appending an op
-    /// raises the minor, anything else the major.
+    /// of the last group raises the minor, anything else the major.
     pub const VERSION: u32 = 1 << 16;
 }
 

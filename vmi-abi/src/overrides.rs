@@ -14,7 +14,7 @@ pub enum Override<F> {
     Call(F),
     /// The site holds these instructions.
     Inline(Inline),
-    /// The site does nothing.
+    /// The site does nothing. Only for ops that [`may be nothing`](crate::Op::may_be_nothing).
     Nop,
 }
 

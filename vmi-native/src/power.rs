@@ -117,7 +117,9 @@ impl Power for Native {
                 }
             }
         }
-        settle();
+        if PM1A.is_known() || SLEEP.is_known() {
+            wait_for_power_off();
+        }
     }
 
     /// By the reset register of ACPI, if [`use_acpi`] told of one; then by the keyboard controller, the
@@ -169,6 +171,11 @@ fn keyboard_is_ready() -> bool {
         let status = unsafe { Native::in8(KEYBOARD) };
         status != FLOATING && status & KEYBOARD_BUSY == 0
     })
+}
+
+/// Gives the machine seconds to switch itself off: a virtual one may be slow to look.
+fn wait_for_power_off() {
+    (0..5_000_000).for_each(|_| Native::delay());
 }
 
 /// Gives the machine about 50 ms to do what it was told.

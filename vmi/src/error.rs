@@ -4,7 +4,7 @@ use core::fmt;
 
 use vmi_abi::{EnableError, Op, SITE_LEN_MAX};
 
-/// Why [`init`](crate::init) or [`teardown`](crate::teardown) refused. The kernel is then as native as before.
+/// Why [`init`](crate::init) or [`teardown`](crate::teardown) refused. Either leaves the kernel as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -36,6 +36,8 @@ pub enum Error {
         /// Bytes of the site.
         site: usize,
     },
+    /// A backend would have nothing stand for this op, which has a result, or an operand on the stack.
+    Nothing(Op),
     /// The chosen backend could not register with the hypervisor.
     Enable {
         /// The backend.
@@ -104,6 +106,7 @@ impl fmt::Display for Error {
             Self::Fit { op, len, site } => {
                 write!(f, "{len} inline bytes do not fit the {site} bytes of a site of {op}")
             }
+            Self::Nothing(op) => write!(f, "nothing cannot stand for {op}"),
             Self::Enable { backend, error } => write!(f, "backend {backend}: {error}"),
         }
     }

@@ -29,7 +29,7 @@ macro_rules! native_functions {
             ".hidden vmi_forms",
             ".globl vmi_forms",
             "vmi_forms:",
-            $( $( form!($class $native), )* )*
+            $( $( form!($class $native $out), )* )*
             ".popsection",
         );
     };
@@ -54,7 +54,7 @@ macro_rules! native_function {
         native_text!($name, "push qword ptr [rsp]", $native, "pop qword ptr [rsp + 8]", "ret");
     };
     (leaf $Group:ident $name:ident $unsafe:tt $arguments:tt -> $result:ty = $out:tt $native:literal) => {
-        native_text!($name, __label!(), __prefixed!($native), __fixup!($out), "ret");
+        native_text!($name, __label!(), __prefixed!($native $out), __fixup!($out), "ret");
     };
     (jump $Group:ident $name:ident $unsafe:tt $arguments:tt -> $result:ty = $out:tt $native:literal) => {
         native_text!($name, $native);
@@ -81,9 +81,9 @@ macro_rules! entry {
 }
 
 macro_rules! form {
-    (call $native:literal) => { form!(@row ".byte 0xe8, 0, 0, 0, 0\n773:\n") };
-    (jump $native:literal) => { form!(@row __trailed!($native)) };
-    (leaf $native:literal) => { form!(@row __prefixed!($native)) };
+    (call $native:literal $out:tt) => { form!(@row ".byte 0xe8, 0, 0, 0, 0\n773:\n") };
+    (jump $native:literal $out:tt) => { form!(@row __trailed!($native)) };
+    (leaf $native:literal $out:tt) => { form!(@row __prefixed!($native $out)) };
     (@row $text:expr) => {
         concat!("770: ", $text, ".skip 15 - (773b - 770b), 0\n.byte 773b - 770b\n")
     };
@@ -109,4 +109,20 @@ unsafe extern "C" {
 /// Returns the native form of `op`.
 pub(crate) fn form(op: Op) -> &'static Form {
     &vmi_forms[usize::from(op.number())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vmi_abi::Class;
+
+    /// A record that names another op must not fit the text.
+    #[test]
+    fn no_two_ops_have_the_same_native_form() {
+        for op in Op::all().filter(|op| op.class() != Class::Call) {
+            for other in Op::all().filter(|other| *other != op) {
+                assert_ne!(form(op).bytes, form(other).bytes, "{op} and {other}");
+            }
+        }
+    }
 }

@@ -41,7 +41,7 @@ impl Plan {
     ///
     /// # Errors
     ///
-    /// [`Error::Fit`].
+    /// [`Error::Fit`] and [`Error::Nothing`].
     pub(crate) fn new(natives: &[usize; Op::COUNT], overrides: &[Erased; Op::COUNT]) -> Result<Self, Error> {
         let mut rows = Op::all().map(|op| {
             let number = usize::from(op.number());

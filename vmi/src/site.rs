@@ -44,12 +44,20 @@ macro_rules! __tied_section {
     };
 }
 
-/// A leaf or call instruction between labels 771 and 773, filled up in front to five bytes.
+/// A leaf or call instruction between labels 771 and 773, filled up in front to five bytes: with the prefix for CS, or,
+/// so that no two ops have the same native form, with that for DS if the op has an output called `fault`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __prefixed {
-    ($native:expr) => {
-        concat!("771: .skip -((773f - 772f < 5) * (5 - (773f - 772f))), 0x2e\n772: ", $native, "\n773:\n")
+    ($native:literal [fault: $($rest:tt)*]) => { $crate::__prefixed!(@with "0x3e" $native) };
+    ($native:literal [$output:ident: $register:tt $low:literal..$high:literal, $($rest:tt)*]) => {
+        $crate::__prefixed!($native [$($rest)*])
+    };
+    ($native:literal $outputs:tt) => { $crate::__prefixed!(@with "0x2e" $native) };
+    (@with $prefix:literal $native:literal) => {
+        concat!(
+            "771: .skip -((773f - 772f < 5) * (5 - (773f - 772f))), ", $prefix, "\n772: ", $native, "\n773:\n",
+        )
     };
 }
 
@@ -105,7 +113,7 @@ macro_rules! __site {
     ($class:ident $number:literal $native:literal $outputs:tt) => {
         concat!(
             $crate::__label!(),
-            $crate::__prefixed!($native),
+            $crate::__prefixed!($native $outputs),
             $crate::__record!($number),
             $crate::__fixup!($outputs),
         )

@@ -47,7 +47,7 @@ impl Text {
     ///
     /// # Errors
     ///
-    /// [`Error::Fit`].
+    /// [`Error::Fit`] and [`Error::Nothing`].
     pub(crate) fn replacement(op: Op, with: Erased) -> Result<Option<Self>, Error> {
         let site = usize::from(native::form(op).len);
         Ok(Some(match with {
@@ -56,7 +56,8 @@ impl Text {
                 let opcode = if op.class() == Class::Jump { JMP } else { CALL };
                 Self::Branch { opcode, target, tail: word(&[], BRANCH_LEN, site) }
             }
-            Erased::Nop => Self::Fixed(word(&[], 0, site)),
+            Erased::Nop if op.may_be_nothing() => Self::Fixed(word(&[], 0, site)),
+            Erased::Nop => return Err(Error::Nothing(op)),
             Erased::Inline(code) if code.as_slice().len() <= site => {
                 Self::Fixed(word(code.as_slice(), code.as_slice().len(), site))
             }

@@ -266,6 +266,20 @@ fn a_record_of_another_or_of_no_op_is_refused() {
 }
 
 #[test]
+fn a_site_of_any_op_is_no_site_of_another() {
+    for op in Op::all() {
+        for other in Op::all().filter(|other| *other != op) {
+            let mut image = Image::new();
+            let bytes = Text::native(op, natives(image.start())[usize::from(op.number())]);
+            let bytes = bytes.at(image.start() + GAP).unwrap().to_le_bytes();
+            image.text.get_mut()[GAP..GAP + 5].copy_from_slice(&bytes[..5]);
+            image.records[0].op = other.number();
+            assert!(matches!(image.refusal(), (0, Flaw::Original { .. })), "{op} passes as {other}");
+        }
+    }
+}
+
+#[test]
 fn a_reserved_field_in_use_is_refused() {
     for value in 1..=u8::MAX {
         let mut image = Image::new();
@@ -291,6 +305,20 @@ fn row_21_a_replacement_longer_than_the_site() {
     all[usize::from(io::delay::OP.number())] = inline(&[0x90; 6]);
     let error = Plan::new(&natives(0), &all).unwrap_err();
     assert_eq!(error, Error::Fit { op: io::delay::OP, len: 6, site: 5 });
+}
+
+#[test]
+fn nothing_stands_for_no_op_with_a_result_or_a_stacked_operand() {
+    for op in Op::all() {
+        let mut all = [Erased::Keep; Op::COUNT];
+        all[usize::from(op.number())] = Erased::Nop;
+        let plan = Plan::new(&natives(0), &all).map(|_| ());
+        let harmless =
+            ["irq::disable", "irq::enable", "irq::wait", "irq::halt", "cpu::relax", "io::delay", "apic::eoi"];
+        let written = ["cpu::write", "mmu::", "io::out", "power::"];
+        let may = harmless.contains(&op.name()) || written.iter().any(|start| op.name().starts_with(start));
+        assert_eq!(plan, if may { Ok(()) } else { Err(Error::Nothing(op)) });
+    }
 }
 
 #[test]

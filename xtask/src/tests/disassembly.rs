@@ -12,8 +12,8 @@ use crate::elf::{Elf, Placed};
 pub(super) const TESTS: &[Test] =
     &[Test { name: "disassembly::every_site_is_one_instruction", run: every_site_is_one_instruction }];
 
-/// The prefix that fills a site up: the segment override for CS, which means nothing in 64-bit code.
-const PREFIX: u8 = 0x2e;
+/// The prefixes that fill a site up: segment overrides for CS and DS, which mean nothing in 64-bit code.
+const PREFIXES: [u8; 2] = [0x2e, 0x3e];
 /// What fills a jump up behind, where control never comes.
 const TRAP: u8 = 0xcc;
 
@@ -62,7 +62,7 @@ fn check(elf: &Elf, Placed { address, site, .. }: Placed) -> Result<()> {
         ensure!(is_its, "{op}: it calls {function} at {target:#x}");
         return Ok(());
     }
-    let own = text.iter().position(|byte| *byte != PREFIX).unwrap_or(text.len());
+    let own = text.iter().position(|byte| !PREFIXES.contains(byte)).unwrap_or(text.len());
     ensure!(own == 0 || text.len() == 5, "{op}: {text:02x?} is filled up without need");
     let (found, expected) = (written(&instruction), op.native_form().replace(' ', ""));
     ensure!(found == expected, "{op}: found `{found}`, expected `{expected}`");

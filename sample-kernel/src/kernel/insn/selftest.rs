@@ -113,7 +113,7 @@ macro_rules! naked {
         naked!(@function $name $number, "push qword ptr [rsp]", $native, "pop qword ptr [rsp + 8]", "ret");
     };
     (leaf $name:ident $number:literal $arguments:tt $out:tt $native:literal) => {
-        naked!(@function $name $number, vmi::__label!(), vmi::__prefixed!($native), vmi::__fixup!($out), "ret");
+        naked!(@function $name $number, vmi::__label!(), vmi::__prefixed!($native $out), vmi::__fixup!($out), "ret");
     };
     (jump $name:ident $number:literal $arguments:tt $out:tt $native:literal) => {
         naked!(@function $name $number, $native);
@@ -147,7 +147,7 @@ macro_rules! inline_override {
 macro_rules! inline_text {
     (leaf $native:literal) => {
         concat!(
-            "770: .skip -((772f - 771f < 5) * (5 - (772f - 771f))), 0x3e\n771: ",
+            "770: .skip -((772f - 771f < 5) * (5 - (772f - 771f))), 0x36\n771: ",
             $native,
             "\n772: .skip 8 - (772b - 770b), 0\n"
         )
