@@ -8,8 +8,13 @@ use core::fmt;
 use crate::{CommandLine, Overrides, Platform, Table, cpuid::Cpuid};
 
 /// What serves ops in place of the native functions.
-pub trait Backend: Sync {
-    /// Returns the name, as the report and `backend=` on a command line have it.
+///
+/// # Safety
+///
+/// The implementer promises that the functions it [`overrides`](Self::overrides) ops with do what the ops' documentation
+/// says, on every machine on which [`probe`](Self::probe) finds the hypervisor.
+pub unsafe trait Backend: Sync {
+    /// Returns the name, as the report has it.
     fn name(&self) -> &'static str;
 
     /// Looks for the hypervisor, by CPUID alone: no hypercall, no MSR.
@@ -34,7 +39,7 @@ pub trait Backend: Sync {
     ///
     /// # Errors
     ///
-    /// Says what could not be registered; nothing is then left registered.
+    /// Says what could not be registered. What was, [`disable`](Self::disable) takes back.
     ///
     /// # Safety
     ///
@@ -46,6 +51,17 @@ pub trait Backend: Sync {
         platform: &dyn Platform,
         below: &'static Table,
     ) -> Result<(), EnableError>;
+
+    /// Takes back what firmware left registered with the hypervisor, on this CPU: the backend's hypervisor is there, but
+    /// the backend was not chosen, and the memory that firmware named is the kernel's now.
+    ///
+    /// # Safety
+    ///
+    /// - `offer` is this backend's own, from a probe of the machine it now runs on.
+    /// - The call is made on the boot CPU, with interrupts off, and the backend is not enabled.
+    unsafe fn clear_inherited(&self, offer: &Offer, table: &'static Table) {
+        let _ = (offer, table);
+    }
 
     /// Puts every registration back to its reset value, also one inherited from firmware.
     ///
@@ -76,7 +92,7 @@ pub struct Rank(pub u8);
 impl Rank {
     /// A hypervisor's own interface.
     pub const HYPERVISOR: Self = Self(100);
-    /// Asked for by name; wins over everything found.
+    /// Wins over everything found: for tests.
     pub const FORCED: Self = Self(255);
 }
 

@@ -1,6 +1,6 @@
 //! The kernel's command line, as far as paravirtualization reads it.
 
-/// A kernel command line: words between spaces, each a flag (`nopv`) or a key with a value (`backend=kvm`).
+/// A kernel command line: words between spaces, each a flag (`nopv`) or a key with a value (`root=/dev/vda`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CommandLine<'a>(&'a str);
 

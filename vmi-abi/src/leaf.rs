@@ -19,8 +19,8 @@ impl<O> Leaf<O> {
     /// - `function` takes the op's inputs from, and leaves its outputs in, the registers (or the stack slot) that the
     ///   op list names, and does what the op's documentation says. It finds the register of an output called `fault`
     ///   0, and may leave it so.
-    /// - It preserves every other general register. Flags are free; the direction flag is clear on return.
-    /// - It may be entered with the stack at any alignment of 8, and with interrupts on or off.
+    /// - It preserves every other general register. Flags are free.
+    /// - It may be entered with the stack at any alignment of 8, the direction flag set, and interrupts on or off.
     pub const unsafe fn promise(function: unsafe extern "sysv64" fn()) -> Self {
         Self(function, PhantomData)
     }

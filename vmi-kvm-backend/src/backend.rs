@@ -34,7 +34,8 @@ fn features(offer: &Offer) -> Features {
     Features::from_bits_retain(offer.features as u32)
 }
 
-impl Backend for Kvm {
+// SAFETY: the time functions tell time and fall back to the table below; a delay is dropped where KVM says it may be.
+unsafe impl Backend for Kvm {
     fn name(&self) -> &'static str {
         "kvm"
     }
@@ -90,6 +91,14 @@ impl Backend for Kvm {
         // SAFETY: the boot CPU in ring 0, by the caller's promise; the MSR was chosen by its feature bit; the address
         // is the page's by the promise of `Platform`, and the page is a static.
         unsafe { registration::register(below, msrs, &BOOT, address, stability) }
+    }
+
+    unsafe fn clear_inherited(&self, offer: &Offer, table: &'static Table) {
+        if let Some((msrs, _)) = clock(offer) {
+            // SAFETY: the boot CPU in ring 0, by the caller's promise; the MSR was chosen by its feature bit. One that
+            // faults holds no registration.
+            let _ = unsafe { registration::clear_inherited(table, msrs, &BOOT) };
+        }
     }
 
     unsafe fn disable(&self) {

@@ -42,7 +42,8 @@ fn find(fixups: &[Fixup], rip: u64) -> Option<u64> {
     let here = |fixup: &Fixup| (fixup as *const Fixup).addr() as u64;
     let start = |fixup: &Fixup| here(fixup).wrapping_add_signed(fixup.start.into());
     let fixup = fixups[..fixups.partition_point(|fixup| start(fixup) <= rip)].last()?;
-    (rip - start(fixup) < fixup.len.into()).then(|| here(fixup).wrapping_add_signed(fixup.landing.into()))
+    (rip.checked_sub(start(fixup))? < fixup.len.into())
+        .then(|| here(fixup).wrapping_add_signed(fixup.landing.into()))
 }
 
 #[cfg(test)]

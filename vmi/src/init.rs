@@ -24,7 +24,8 @@ use crate::{
 /// Chooses a backend for the machine this runs on and edits the image's sites for it.
 ///
 /// On a machine where no backend has anything to offer, nothing is edited and the sites are not even looked at. The
-/// words `nopv` on the platform's command line forbid any backend.
+/// word `nopv` on the platform's command line forbids any backend; what firmware left registered with a hypervisor that
+/// is there is taken back all the same.
 ///
 /// # Errors
 ///
@@ -35,6 +36,7 @@ use crate::{
 ///
 /// - The caller is the boot CPU, in ring 0, and no other CPU has been started.
 /// - No exception or non-maskable interrupt handler that runs meanwhile uses an op.
+/// - The #GP handler asks [`fixup::landing`](crate::fixup::landing), unless no hypervisor announces an MSR that it lacks.
 pub unsafe fn init(
     platform: &'static dyn Platform,
     backends: &[&'static dyn Backend],
@@ -59,7 +61,7 @@ pub unsafe fn init(
 ///
 /// # Errors
 ///
-/// [`Error::NotInitialised`].
+/// [`Error::NotInitialised`]. Those of the records are not to be expected, since [`init`] found them good.
 ///
 /// # Safety
 ///
@@ -103,7 +105,15 @@ unsafe fn choose_and_edit(
     let mut report = probe(backends, command_line)?;
     report.sites = SiteCounts::all_native(records.len());
     let mut active = Active { platform, backend: None, table: native::TABLE };
-    if let Some((backend, offer)) = report.choose() {
+    let chosen = report.choose();
+    for candidate in report.candidates.iter().flatten() {
+        if let Verdict::Forbidden(offer) | Verdict::Outranked(offer) = candidate.verdict {
+            // SAFETY: the offer is from this backend's probe just now, on the boot CPU with interrupts off; it is not
+            // enabled.
+            unsafe { candidate.backend.clear_inherited(&offer, &native::TABLE) };
+        }
+    }
+    if let Some((backend, offer)) = chosen {
         let overrides = backend.overrides(&offer, command_line);
         let plan = Plan::new(&native::TABLE.addresses(), &overrides.erase())?;
         // SAFETY: the platform promises that its text is mapped and readable.
@@ -162,10 +172,9 @@ fn probe(backends: &[&'static dyn Backend], command_line: CommandLine<'_>) -> Re
         forms: [Kind::Native; Op::COUNT],
     };
     for (slot, &backend) in report.candidates.iter_mut().zip(backends) {
-        let verdict = if command_line.has("nopv") {
-            Verdict::NotHere("nopv on the command line")
-        } else {
-            backend.probe(&cpuid).map_or_else(Verdict::NotHere, Verdict::Chosen)
+        let verdict = match backend.probe(&cpuid) {
+            Ok(offer) if command_line.has("nopv") => Verdict::Forbidden(offer),
+            found => found.map_or_else(Verdict::NotHere, Verdict::Chosen),
         };
         *slot = Some(Candidate { backend, verdict });
     }
@@ -187,7 +196,7 @@ impl Report {
         for candidate in self.candidates.iter_mut().flatten() {
             if let Verdict::Chosen(offer) = candidate.verdict {
                 if seen || best.is_some_and(|(_, other)| offer.rank != other.rank) {
-                    candidate.verdict = Verdict::Outranked;
+                    candidate.verdict = Verdict::Outranked(offer);
                 } else {
                     seen = true;
                 }

@@ -30,7 +30,8 @@ pub(crate) struct Candidate {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Verdict {
     Chosen(Offer),
-    Outranked,
+    Outranked(Offer),
+    Forbidden(Offer),
     NotHere(&'static str),
 }
 
@@ -97,7 +98,10 @@ impl fmt::Display for Report {
                 Verdict::Chosen(offer) => {
                     writeln!(f, "vmi: features: {}", Features(*backend, offer))?;
                 }
-                Verdict::Outranked => writeln!(f, "vmi: not {}: another ranks higher", backend.name())?,
+                Verdict::Outranked(_) => writeln!(f, "vmi: not {}: another ranks higher", backend.name())?,
+                Verdict::Forbidden(_) => {
+                    writeln!(f, "vmi: not {}: nopv on the command line", backend.name())?
+                }
                 Verdict::NotHere(reason) => writeln!(f, "vmi: not {}: {reason}", backend.name())?,
             }
         }

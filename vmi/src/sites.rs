@@ -144,13 +144,13 @@ macro_rules! define_insn {
         /// Expands to the site of a leaf or jump op as text, for `naked_asm!` and `global_asm!`: entry stubs,
         /// return paths.
         ///
-        /// The operands must be where the op's register contract has them. On a stack that is not the kernel's own, an
+        /// The text is in Intel syntax, and defines the numeric labels 771 to 775 anew. The operands must be where the
+        /// op's register contract has them. On a stack that is not the kernel's own, an
         /// op may be replaced only by inline instructions or by nothing.
         ///
         /// # Examples
         ///
         /// ```
-        /// # #[cfg(target_os = "none")]
         /// #[unsafe(naked)]
         /// unsafe extern "sysv64" fn back_to_where_the_interrupt_came_from() {
         ///     core::arch::naked_asm!("pop rax", vmi::insn!(irq::leave))

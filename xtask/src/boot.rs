@@ -1,15 +1,15 @@
 //! Boots an image on a host: starts its machine, hands out its console live, and says how it ended.
 
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use object::elf::NoteType;
 use object::read::elf::{ElfFile64, ProgramHeader};
 
 use crate::host::{Host, Machine, Place};
+use crate::image;
 use crate::qemu::{Finish, Qemu, Step};
 use crate::rig;
 
@@ -257,10 +257,9 @@ pub(crate) fn millis_since(start: Instant) -> u64 {
 /// Refuses a file that QEMU could not start directly, with a better reason than QEMU's.
 fn check_image(image: &Path) -> Result<()> {
     let name = image.display();
-    let bytes = fs::read(image).with_context(|| format!("cannot read the image `{name}`"))?;
-    let Ok(elf) = ElfFile64::<object::Endianness>::parse(&*bytes) else {
-        bail!("the image `{name}` is not a 64-bit ELF file");
-    };
+    let bytes = image::read(image)?;
+    let elf = ElfFile64::<object::Endianness>::parse(&*bytes)
+        .map_err(|error| anyhow!("the image `{name}` is not a 64-bit ELF file: {error}"))?;
     if has_multiboot_header(&bytes) {
         bail!(
             "the image `{name}` has a multiboot header, so QEMU would not look for the PVH note of a 64-bit file"

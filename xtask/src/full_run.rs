@@ -27,8 +27,6 @@ pub(crate) struct Full {
     pub(crate) complaints: Vec<String>,
     /// Wall clock of all boots of the host, in milliseconds.
     pub(crate) millis: u64,
-    /// How the main boot ended.
-    pub(crate) ending: Ending,
 }
 
 /// Judges a boot; a pass takes both, the image's final summary and the right value at the exit device.
@@ -79,7 +77,7 @@ pub(crate) fn full_run(boot: &Boot) -> Result<Full> {
         }
     }
     let complaints = complaints.into_iter().map(|complaint| format!("{}: {complaint}", boot.host)).collect();
-    Ok(Full { report, checks, complaints, millis: millis_since(start), ending: main.ending })
+    Ok(Full { report, checks, complaints, millis: millis_since(start) })
 }
 
 /// Returns the word that tells the image the time of day.

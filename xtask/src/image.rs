@@ -157,8 +157,28 @@ fn run_build(cargo: &mut Command) -> Result<PathBuf> {
     programs.next().with_context(|| format!("`{}` built no program", process::line(cargo)))
 }
 
+/// No image is larger, in bytes: it must fit the memory of the machine.
+const LARGEST: u64 = 1 << 30;
+
+/// Reads an image.
+///
+/// # Errors
+///
+/// Fails where there is no ordinary file, or one too large.
+pub(crate) fn read(file: &Path) -> Result<Vec<u8>> {
+    let name = file.display();
+    let metadata = fs::metadata(file).with_context(|| format!("cannot read the image `{name}`"))?;
+    if !metadata.is_file() {
+        bail!("the image `{name}` is not an ordinary file");
+    }
+    if metadata.len() > LARGEST {
+        bail!("the image `{name}` has {} bytes, more than {LARGEST}", metadata.len());
+    }
+    fs::read(file).with_context(|| format!("cannot read the image `{name}`"))
+}
+
 /// Returns the SHA-256 of a file in hexadecimal.
 pub(crate) fn sha256(file: &Path) -> Result<String> {
-    let bytes = fs::read(file).with_context(|| format!("cannot read the image `{}`", file.display()))?;
+    let bytes = read(file)?;
     Ok(Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -12,6 +12,7 @@ use super::{
     exit::{Code, exit},
     image,
     insn::{canary, selftest},
+    lives,
     mutant::Mutant,
     platform::PLATFORM,
     tally::{Tally, equal},
@@ -27,6 +28,7 @@ use super::{
 /// | `backend=selftest` | all checks, once for every form in which a backend can replace ops |
 /// | `mutate=OP` | the check of one op, which must fail: the op is replaced by nothing or by a constant |
 /// | `power=shutdown`, `power=reboot` | that op, in the phase that `phase=` names: `before`, `after` or `teardown` |
+/// | `lives` | selection, with backends that rank, fail and come and go |
 /// | `trace` | reads of the clock, and as many control instructions, for a trace of exits |
 /// | `epoch=SECONDS` | tells the checks the time of day |
 /// | `hypercalls=undefined` | tells the checks that there is no hypervisor, not even a hidden one |
@@ -47,6 +49,8 @@ pub fn run() -> ! {
             trace::run();
             tally.count("trace", "done", equal("reads", trace::READS, trace::READS).map(|()| checks::PASSED));
         }
+    } else if command_line.has("lives") {
+        lives::run(&mut tally);
     } else if command_line.has("no-init") {
         natively("native", &mut tally);
     } else {

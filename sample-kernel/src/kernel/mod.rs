@@ -7,6 +7,7 @@ mod descriptors;
 mod exit;
 mod image;
 mod insn;
+mod lives;
 mod mutant;
 mod once;
 mod paging;

@@ -57,7 +57,8 @@ macro_rules! broken {
     }};
 }
 
-impl Backend for Mutant {
+// SAFETY: not so, on purpose: only the checks run with it.
+unsafe impl Backend for Mutant {
     fn name(&self) -> &'static str {
         "mutant"
     }

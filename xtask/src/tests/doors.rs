@@ -15,6 +15,7 @@ pub(super) const TESTS: &[Test] = &[
     Test { name: "doors::an_unknown_machine_is_named_with_the_known_ones", run: unknown_machine },
     Test { name: "doors::a_missing_image_is_named", run: missing_image },
     Test { name: "doors::an_image_that_is_no_elf_is_refused", run: no_elf },
+    Test { name: "doors::an_image_that_is_no_ordinary_file_is_refused", run: no_ordinary_file },
     Test { name: "doors::an_elf_without_pvh_entry_is_refused", run: no_pvh_entry },
     Test { name: "doors::a_missing_qemu_is_named", run: missing_qemu },
     Test { name: "doors::a_qemu_that_fails_is_quoted", run: failing_qemu },
@@ -102,6 +103,18 @@ fn killed_qemu(context: &mut Context) -> Result<Outcome> {
 
 fn hanging_kernel(context: &mut Context) -> Result<Outcome> {
     hangs(context, "bare", "6")
+}
+
+/// Reading a pipe or an endless device would never come to an end.
+fn no_ordinary_file(context: &mut Context) -> Result<Outcome> {
+    for image in ["/dev/full", "/dev/zero", "/"] {
+        boot(context, "tcg", Path::new(image), &[])?.refuses(&[image, "not an ordinary file"])?;
+    }
+    let pipe = context.directory().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status()?;
+    ensure!(made.success(), "mkfifo ended with {made}");
+    boot(context, "tcg", &pipe, &[])?.refuses(&["not an ordinary file"])?;
+    Ok(Outcome::Passed)
 }
 
 fn hanging_kernel_in_rig(context: &mut Context) -> Result<Outcome> {

@@ -31,6 +31,7 @@ const WITHOUT_CLOCK: &[Check] = &[
     ("kvm: no page is registered", no_page_is_registered),
     ("kvm: an unknown hypercall is refused", unknown_hypercall),
 ];
+const UNUSED: &[Check] = &[("kvm: no page is registered", no_page_is_registered)];
 const BARE: &[Check] = &[("hypercall opcodes are undefined", opcodes_are_undefined)];
 
 /// Returns the checks for the chosen backend.
@@ -38,6 +39,7 @@ pub fn checks(report: &Report) -> &'static [Check] {
     match report.backend() {
         "kvm" if serves_time() => WITH_CLOCK,
         "kvm" => WITHOUT_CLOCK,
+        _ if clock_msrs().is_some() => UNUSED,
         _ if command_line().value("hypercalls") == Some("undefined") => BARE,
         _ => &[],
     }

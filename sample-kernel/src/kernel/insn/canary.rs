@@ -66,7 +66,7 @@ macro_rules! subjects {
 
 macro_rules! subject {
     (leaf $group:ident $name:ident) => {
-        /// Loads the registers, runs the site, stores the registers.
+        /// Loads the registers, runs the site with the direction flag set, stores the registers.
         #[unsafe(naked)]
         pub(super) unsafe extern "sysv64" fn $name(registers: &mut Registers) {
             naked_asm!(
@@ -95,7 +95,9 @@ macro_rules! subject {
                 "mov r14, [rdi + 104]",
                 "mov r15, [rdi + 112]",
                 "mov rdi, [rdi + 40]",
+                "std",
                 vmi::insn!($group::$name),
+                "cld",
                 ".if {result_on_stack}",
                 "xchg rax, [rsp + 8]",
                 "pop qword ptr [rax + 120]",

@@ -6,7 +6,7 @@
 use core::{
     arch::{global_asm, naked_asm},
     fmt,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 use vmi::{Backend, CommandLine, Op, Platform, SiteCounts};
@@ -51,6 +51,29 @@ pub fn forget_counts() {
     }
 }
 
+/// Whether a replacement was ever entered with the stack or the direction flag against the convention.
+static BENT: AtomicBool = AtomicBool::new(false);
+
+/// Notes if the convention does not hold here: a stack aligned to 16 bytes at the call, and a clear direction flag.
+fn look_at_convention() {
+    /// Returns the low bits of the stack pointer at the call, and the direction flag.
+    #[unsafe(naked)]
+    extern "sysv64" fn convention() -> u64 {
+        naked_asm!(
+            "pushfq",
+            "pop rax",
+            "and eax, 0x400",
+            "lea rcx, [rsp + 8]",
+            "and ecx, 15",
+            "or eax, ecx",
+            "ret"
+        )
+    }
+    if convention() != 0 {
+        BENT.store(true, Relaxed);
+    }
+}
+
 /// Counts, and does what the native function does.
 enum Counted {}
 
@@ -63,6 +86,7 @@ macro_rules! replacements {
             impl vmi_abi::$Group for Counted {
                 $( $($unsafe)? fn $name($($argument: $type),*) -> $result {
                     COUNTS[$number].fetch_add(1, Relaxed);
+                    look_at_convention();
                     // SAFETY: the op's own contract; the caller vouches for it.
                     $($unsafe)? { <Native as vmi_abi::$Group>::$name($($argument),*) }
                 } )*
@@ -213,6 +237,7 @@ impl Selftest {
 
     /// Tells whether every replacement that is a function was called: the power switch is not for the middle of a run.
     pub fn counted(&self) -> Verdict {
+        holds("replacements were called by the convention", !BENT.swap(false, Relaxed))?;
         for op in Op::all().filter(|op| !op.name().starts_with("power::")) {
             let called = COUNTS[usize::from(op.number())].load(Relaxed) > 0;
             let expected = match self.0 {
@@ -226,7 +251,8 @@ impl Selftest {
     }
 }
 
-impl Backend for Selftest {
+// SAFETY: every replacement does what the native function does.
+unsafe impl Backend for Selftest {
     fn name(&self) -> &'static str {
         "selftest"
     }
