@@ -5,11 +5,11 @@
 
 use core::{
     fmt,
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
 };
 
 use vmi::{BACKENDS_MAX, Backend, CommandLine, Error, Platform, Report};
-use vmi_abi::{EnableError, Irq, Offer, Override, Overrides, Rank, Table, cpuid::Cpuid};
+use vmi_abi::{EnableError, Irq, Offer, Override, Overrides, Rank, Table, Time, cpuid::Cpuid};
 use vmi_native::Native;
 
 use super::{
@@ -19,23 +19,25 @@ use super::{
     tally::{Failure, Tally, Verdict, equal, holds},
 };
 
-/// A backend that drops the I/O delay, and counts what is asked of it.
+/// A backend with a clock that is not to be trusted, which drops the I/O delay and counts what is asked of it.
 #[derive(Debug)]
 struct Candidate {
     name: &'static str,
     rank: Rank,
     fails: bool,
+    clock: extern "sysv64" fn() -> u64,
     enabled: AtomicU32,
     disabled: AtomicU32,
     cleared: AtomicU32,
 }
 
 impl Candidate {
-    const fn new(name: &'static str, rank: u8, fails: bool) -> Self {
+    const fn new(name: &'static str, rank: u8, fails: bool, clock: extern "sysv64" fn() -> u64) -> Self {
         Self {
             name,
             rank: Rank(rank),
             fails,
+            clock,
             enabled: AtomicU32::new(0),
             disabled: AtomicU32::new(0),
             cleared: AtomicU32::new(0),
@@ -61,6 +63,7 @@ unsafe impl Backend for Candidate {
     fn overrides(&self, _: &Offer, _: CommandLine<'_>) -> Overrides {
         let mut overrides = Overrides::KEEP;
         overrides.io.delay = Override::Nop;
+        overrides.time.now_ns = Override::Call(self.clock);
         overrides
     }
 
@@ -82,9 +85,21 @@ unsafe impl Backend for Candidate {
     }
 }
 
-static LOW: Candidate = Candidate::new("low", 1, false);
-static HIGH: Candidate = Candidate::new("high", 2, false);
-static FAILING: Candidate = Candidate::new("failing", 3, true);
+/// A clock that starts far behind the native one, and then hardly moves.
+extern "sysv64" fn slow_clock() -> u64 {
+    static READS: AtomicU64 = AtomicU64::new(0);
+    READS.fetch_add(1, Relaxed)
+}
+
+/// A clock that is ahead of the native one, and gets farther.
+extern "sysv64" fn fast_clock() -> u64 {
+    let now = <Native as Time>::now_ns();
+    now + now / 2
+}
+
+static LOW: Candidate = Candidate::new("low", 1, false, slow_clock);
+static HIGH: Candidate = Candidate::new("high", 2, false, fast_clock);
+static FAILING: Candidate = Candidate::new("failing", 3, true, slow_clock);
 
 /// Runs all of it.
 pub fn run(tally: &mut Tally) {
@@ -148,6 +163,7 @@ fn failing() -> Verdict {
     holds("another may come", start(&[&LOW]).is_ok())?;
     ended(stop())?;
     LOW.take();
+    HIGH.take();
     Ok(PASSED)
 }
 
@@ -158,6 +174,7 @@ fn too_many() -> Verdict {
     holds("as many as fit", start(&backends[..BACKENDS_MAX]).is_ok())?;
     ended(stop())?;
     LOW.take();
+    HIGH.take();
     Ok(PASSED)
 }
 
@@ -200,14 +217,17 @@ fn time_goes_on() -> Verdict {
         last = now;
         holds("time ascends", ascends)
     };
-    for _ in 0..3 {
+    let backends: [&'static dyn Backend; 4] = [&vmi_kvm_backend::Kvm, &LOW, &HIGH, &vmi_kvm_backend::Kvm];
+    for backend in backends {
         step()?;
-        let started = start(&[&vmi_kvm_backend::Kvm]);
+        let started = start(&[backend]);
         step()?;
         holds("it starts", started.is_ok())?;
         let stopped = stop();
         step()?;
         ended(stopped)?;
     }
+    LOW.take();
+    HIGH.take();
     Ok(PASSED)
 }
