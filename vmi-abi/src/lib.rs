@@ -6,6 +6,7 @@ mod class;
 mod command_line;
 pub mod cpuid;
 mod define;
+pub mod hypercall;
 mod leaf;
 mod ops;
 mod overrides;

@@ -1,0 +1,80 @@
+//! The calls and their numbers.
+
+use super::Features;
+
+/// The most bytes that one line of the console has.
+pub const LINE_BYTES_MAX: usize = 1024;
+
+/// The number of a call. Append-only; 0 is none, so that cleared memory asks for nothing.
+///
+/// Counted from "VMI" and a zero byte, far above the numbers of KVM's hypercalls, which are small.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct Number(pub u32);
+
+/// Number 0 of the interface, which is none of its calls.
+const FIRST: u32 = u32::from_be_bytes(*b"VMI\0");
+
+impl Number {
+    /// Prints `a1` bytes at physical address `a0`, at most [`LINE_BYTES_MAX`], as one line; the host ends the line.
+    pub const CONSOLE_LINE: Self = Self(FIRST + 1);
+    /// Gives `a1` bytes at physical address `a0` back: both whole pages, and more than none. They read as zeros when
+    /// they are next touched.
+    pub const RELEASE_PAGES: Self = Self(FIRST + 2);
+    /// Returns nanoseconds since 1970-01-01 00:00 UTC.
+    pub const WALL_CLOCK: Self = Self(FIRST + 3);
+    /// Ends the machine; `a0`, at most 255, is its code, 0 for success. The rest of the batch is not looked at.
+    pub const SHUTDOWN: Self = Self(FIRST + 4);
+    /// Writes [`Statistics`](super::Statistics), but no more than `a1` bytes of them, to physical address `a0`, and
+    /// returns how many bytes the host has of them.
+    pub const STATISTICS: Self = Self(FIRST + 5);
+    /// Sets a mark: `a0` names it, `a1` is a value that goes along.
+    pub const TRACE_MARK: Self = Self(FIRST + 6);
+    /// Says that this CPU's block, which the doorbell has looked at, is at physical address `a0`, the start of a page;
+    /// 0 takes that back. `a1` is 0.
+    pub const POST_BLOCK: Self = Self(FIRST + 7);
+
+    /// Every call there is.
+    pub const ALL: [Self; 7] = [
+        Self::CONSOLE_LINE,
+        Self::RELEASE_PAGES,
+        Self::WALL_CLOCK,
+        Self::SHUTDOWN,
+        Self::STATISTICS,
+        Self::TRACE_MARK,
+        Self::POST_BLOCK,
+    ];
+
+    /// Returns the feature that the call belongs to, or `None` where the number is not known.
+    pub const fn needs(self) -> Option<Features> {
+        Some(match self {
+            Self::CONSOLE_LINE => Features::VMI_CONSOLE,
+            Self::RELEASE_PAGES => Features::VMI_RELEASE,
+            Self::WALL_CLOCK => Features::VMI_WALL_CLOCK,
+            Self::SHUTDOWN => Features::VMI_SHUTDOWN,
+            Self::STATISTICS => Features::VMI_STATISTICS,
+            Self::TRACE_MARK => Features::VMI_TRACE_MARK,
+            Self::POST_BLOCK => Features::VMI_DOORBELL,
+            _ => return None,
+        })
+    }
+
+    /// Returns the call's name, or `None` where the number is not known.
+    pub const fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::CONSOLE_LINE => "console-line",
+            Self::RELEASE_PAGES => "release-pages",
+            Self::WALL_CLOCK => "wall-clock",
+            Self::SHUTDOWN => "shutdown",
+            Self::STATISTICS => "statistics",
+            Self::TRACE_MARK => "trace-mark",
+            Self::POST_BLOCK => "post-block",
+            _ => return None,
+        })
+    }
+
+    /// Returns the call with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|number| number.name() == Some(name))
+    }
+}

@@ -1,0 +1,77 @@
+//! How a batch or a call was answered.
+
+use core::fmt;
+
+/// The status of a batch or of a call. Append-only; 0, of cleared memory, is neither a question nor an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct Status(pub u32);
+
+impl Status {
+    /// Nothing is asked.
+    pub const IDLE: Self = Self(0);
+    /// The guest asks, and the host has not answered. What stays so was not served.
+    pub const POSTED: Self = Self(1);
+    /// The host did it.
+    pub const DONE: Self = Self(2);
+    /// The host does not know this major version. Of a batch.
+    pub const UNKNOWN_VERSION: Self = Self(3);
+    /// The host does not know a feature that the header names. Of a batch.
+    pub const UNKNOWN_FEATURE: Self = Self(4);
+    /// There is no call of this number.
+    pub const UNKNOWN_CALL: Self = Self(5);
+    /// The header does not name the feature that the call belongs to.
+    pub const NOT_NEGOTIATED: Self = Self(6);
+    /// An argument or a reserved field is wrong.
+    pub const INVALID: Self = Self(7);
+    /// Memory that the call names is not the guest's.
+    pub const FAULT: Self = Self(8);
+    /// There are more calls in the batch, or more bytes in the line, than the host takes.
+    pub const TOO_LONG: Self = Self(9);
+    /// The host cannot do it now.
+    pub const FAILED: Self = Self(10);
+
+    /// Every answer that refuses.
+    pub const REFUSALS: [Self; 8] = [
+        Self::UNKNOWN_VERSION,
+        Self::UNKNOWN_FEATURE,
+        Self::UNKNOWN_CALL,
+        Self::NOT_NEGOTIATED,
+        Self::INVALID,
+        Self::FAULT,
+        Self::TOO_LONG,
+        Self::FAILED,
+    ];
+
+    /// Returns the refusal with this name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::REFUSALS.into_iter().find(|status| status.name() == Some(name))
+    }
+
+    /// Returns the status's name, or `None` where it is not known.
+    pub const fn name(self) -> Option<&'static str> {
+        Some(match self {
+            Self::IDLE => "idle",
+            Self::POSTED => "posted",
+            Self::DONE => "done",
+            Self::UNKNOWN_VERSION => "unknown-version",
+            Self::UNKNOWN_FEATURE => "unknown-feature",
+            Self::UNKNOWN_CALL => "unknown-call",
+            Self::NOT_NEGOTIATED => "not-negotiated",
+            Self::INVALID => "invalid",
+            Self::FAULT => "fault",
+            Self::TOO_LONG => "too-long",
+            Self::FAILED => "failed",
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.pad(name),
+            None => write!(f, "status {}", self.0),
+        }
+    }
+}
