@@ -1,0 +1,137 @@
+//! From a port to the device behind it.
+
+use std::ops::Range;
+
+use super::{Present, exit, power, pvpanic, reset, rtc, serial::Serial};
+use crate::ending::Ending;
+use crate::layout;
+
+/// What an access of a port had as its consequence.
+pub(crate) type Effect = Option<Ending>;
+
+/// All devices.
+pub(crate) struct Devices {
+    present: Present,
+    pub(crate) serial: Option<Serial>,
+    rtc: rtc::Rtc,
+}
+
+impl Devices {
+    /// Makes the devices that are present. COM1 is made by the caller, for it needs the outside.
+    pub(crate) fn new(present: Present, serial: Option<Serial>) -> Self {
+        Self { present, serial, rtc: rtc::Rtc::new() }
+    }
+
+    /// Serves one read of 1, 2 or 4 bytes. A byte that no device answers for reads as ones, as on an empty bus.
+    ///
+    /// An access that is wider than the register it begins at reaches the registers behind it, of the same device:
+    /// the bus splits it up, as ISA does for 8-bit devices.
+    pub(crate) fn read(&mut self, port: u16, data: &mut [u8]) {
+        let width = data.len();
+        for (byte, at) in data.iter_mut().zip(0_u16..) {
+            *byte = port.checked_add(at).map_or(0xff, |here| self.read_byte(port, width, here));
+        }
+    }
+
+    /// Serves one write of 1, 2 or 4 bytes, as [`read`](Self::read) does reads.
+    pub(crate) fn write(&mut self, port: u16, data: &[u8]) -> Effect {
+        let mut effect = None;
+        for (byte, at) in data.iter().zip(0_u16..) {
+            if let Some(here) = port.checked_add(at) {
+                effect = effect.or(self.write_byte(port, data.len(), here, *byte));
+            }
+        }
+        effect
+    }
+
+    fn read_byte(&mut self, first: u16, width: usize, port: u16) -> u8 {
+        let begins = |range: &Range<u16>| range.contains(&first) && range.contains(&port);
+        let Present { exit, reset, power, pvpanic, rtc, .. } = self.present;
+        match port {
+            _ if begins(&layout::SERIAL) => match &mut self.serial {
+                Some(serial) => serial.read((port - layout::SERIAL.start) as u8),
+                None => 0xff,
+            },
+            _ if exit && begins(&layout::EXIT) => exit::read(),
+            _ if rtc && begins(&layout::RTC) => self.rtc.read(port - layout::RTC.start),
+            _ if pvpanic && begins(&layout::PVPANIC) => pvpanic::read(),
+            _ if power && begins(&layout::POWER) => power::read(),
+            _ if reset && begins(&layout::RESET) && width == 1 => reset::read(),
+            _ => 0xff,
+        }
+    }
+
+    fn write_byte(&mut self, first: u16, width: usize, port: u16, value: u8) -> Effect {
+        let begins = |range: &Range<u16>| range.contains(&first) && range.contains(&port);
+        let Present { exit, reset, power, pvpanic, rtc, .. } = self.present;
+        match port {
+            _ if begins(&layout::SERIAL) => {
+                if let Some(serial) = &mut self.serial {
+                    serial.write((port - layout::SERIAL.start) as u8, value);
+                }
+                None
+            }
+            // The byte written decides; those behind it, of a wider access, are the upper part of the same number.
+            _ if exit && begins(&layout::EXIT) && port == first => exit::write(value),
+            _ if rtc && begins(&layout::RTC) => {
+                self.rtc.write(port - layout::RTC.start, value);
+                None
+            }
+            _ if pvpanic && begins(&layout::PVPANIC) => pvpanic::write(value),
+            _ if power && begins(&layout::POWER) => power::write(port - layout::POWER.start, value),
+            // Wider accesses of the ports around it belong to PCI's configuration.
+            _ if reset && begins(&layout::RESET) && width == 1 => reset::write(value),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn devices(present: Present) -> Devices {
+        Devices::new(present, None)
+    }
+
+    #[test]
+    fn a_device_left_out_answers_nothing_and_does_nothing() {
+        let mut none = Present::ALL;
+        for (_, name) in super::super::Name::ALL {
+            none.without(name);
+        }
+        let mut devices = devices(none);
+        for port in 0..=u16::MAX {
+            for width in [1, 2, 4] {
+                let mut data = vec![0; width];
+                devices.read(port, &mut data);
+                assert!(data.iter().all(|byte| *byte == 0xff), "port {port:#x}");
+                assert_eq!(devices.write(port, &vec![0xff; width]), None, "port {port:#x}");
+            }
+        }
+    }
+
+    #[test]
+    fn each_way_to_end_is_its_own() {
+        let mut devices = devices(Present::ALL);
+        assert_eq!(devices.write(0xf4, &[0x10]), Some(Ending::Exit(0x10)));
+        assert_eq!(devices.write(0xf4, &[0x11, 0, 0, 0]), Some(Ending::Exit(0x11)));
+        assert_eq!(devices.write(0xcf9, &[0x02]), None, "only chooses the kind of reset");
+        assert_eq!(devices.write(0xcf9, &[0x06]), Some(Ending::Reset));
+        assert_eq!(devices.write(0xcf8, &[0, 0x0c, 0, 0x80]), None, "an address of PCI's configuration");
+        assert_eq!(devices.write(0x600, &[5 << 2]), None, "not yet enabled");
+        assert_eq!(devices.write(0x600, &[1 << 5 | 1 << 2]), None, "another sleep state");
+        assert_eq!(devices.write(0x600, &[1 << 5 | 5 << 2]), Some(Ending::PowerOff));
+        assert_eq!(devices.write(0x505, &[1]), Some(Ending::Panicked));
+        assert_eq!(devices.write(0x505, &[2]), None, "a crash kernel takes over");
+    }
+
+    #[test]
+    fn an_access_at_the_last_port_does_not_wrap_around() {
+        let mut devices = devices(Present::ALL);
+        let mut data = [0; 4];
+        devices.read(0xffff, &mut data);
+        assert_eq!(data, [0xff; 4]);
+        assert_eq!(devices.write(0xffff, &[6; 4]), None);
+    }
+}

@@ -1,0 +1,86 @@
+//! Which devices there are.
+
+use crate::error::{Error, Result};
+
+/// The names of the devices, as options spell them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Name {
+    /// COM1.
+    Serial,
+    /// The exit port.
+    Exit,
+    /// The reset register.
+    Reset,
+    /// The sleep register, which switches off.
+    Power,
+    /// The port where a guest tells that it panicked.
+    Pvpanic,
+    /// The real-time clock.
+    Rtc,
+}
+
+impl Name {
+    /// All of them, with what an option calls them.
+    pub const ALL: [(&'static str, Self); 6] = [
+        ("serial", Self::Serial),
+        ("exit", Self::Exit),
+        ("reset", Self::Reset),
+        ("power", Self::Power),
+        ("pvpanic", Self::Pvpanic),
+        ("rtc", Self::Rtc),
+    ];
+}
+
+impl std::str::FromStr for Name {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        let found = Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, device)| device);
+        found.ok_or_else(|| {
+            let known = Self::ALL.map(|(known, _)| known).join(", ");
+            Error::Option(format!("there is no device `{name}`; the devices are {known}"))
+        })
+    }
+}
+
+/// Which devices there are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[allow(clippy::struct_excessive_bools)]
+pub struct Present {
+    /// COM1.
+    pub serial: bool,
+    /// The exit port.
+    pub exit: bool,
+    /// The reset register.
+    pub reset: bool,
+    /// The sleep register.
+    pub power: bool,
+    /// The panic port.
+    pub pvpanic: bool,
+    /// The real-time clock.
+    pub rtc: bool,
+}
+
+impl Present {
+    /// All devices.
+    pub const ALL: Self = Self { serial: true, exit: true, reset: true, power: true, pvpanic: true, rtc: true };
+
+    /// Leaves a device out.
+    pub fn without(&mut self, device: Name) {
+        let place = match device {
+            Name::Serial => &mut self.serial,
+            Name::Exit => &mut self.exit,
+            Name::Reset => &mut self.reset,
+            Name::Power => &mut self.power,
+            Name::Pvpanic => &mut self.pvpanic,
+            Name::Rtc => &mut self.rtc,
+        };
+        *place = false;
+    }
+}
+
+impl Default for Present {
+    fn default() -> Self {
+        Self::ALL
+    }
+}

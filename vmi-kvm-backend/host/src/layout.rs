@@ -1,0 +1,71 @@
+//! Where everything lies in the guest's physical memory and among its ports, here and nowhere else.
+//!
+//! | from | to | what |
+//! | --- | --- | --- |
+//! | `0x0000_0000` | `0x0000_1000` | free, so that address 0 means nothing |
+//! | `0x0000_1000` | `0x0000_2000` | [`GDT`] |
+//! | `0x0000_2000` | `0x0000_3000` | [`START_INFO`] of a PVH image |
+//! | `0x0000_3000` | `0x0000_4000` | [`MEMORY_MAP`] of a PVH image |
+//! | `0x0000_4000` | `0x0000_6000` | [`MODULE_LIST`] of a PVH image |
+//! | `0x0000_7000` | `0x0000_8000` | [`ZERO_PAGE`] of a Linux kernel |
+//! | `0x0002_0000` | `0x0003_0000` | [`COMMAND_LINE`] |
+//! | `0x0009_fc00` | `0x000a_0000` | reserved, as on every PC ([`LOW_RAM_END`]) |
+//! | `0x000e_0000` | `0x0010_0000` | [`ACPI`], found by a search too |
+//! | `0x0010_0000` | end of RAM or hole | the image ([`IMAGE_MIN`]); modules at its upper end |
+//! | `0xc000_0000` | `0x1_0000_0000` | the hole for devices ([`HOLE`]) |
+//! | `0x1_0000_0000` | … | the rest of RAM |
+
+use std::ops::Range;
+
+/// Bytes of a page.
+pub const PAGE: u64 = 0x1000;
+
+/// The segment descriptors that the registers hold at the entry.
+pub const GDT: u64 = 0x1000;
+/// `hvm_start_info`.
+pub const START_INFO: u64 = 0x2000;
+/// Its `hvm_memmap_table_entry`s.
+pub const MEMORY_MAP: u64 = 0x3000;
+/// Its `hvm_modlist_entry`s.
+pub const MODULE_LIST: Range<u64> = 0x4000..0x6000;
+/// Linux's `boot_params`.
+pub const ZERO_PAGE: u64 = 0x7000;
+/// The command line, with the 0 byte behind it.
+pub const COMMAND_LINE: Range<u64> = 0x2_0000..0x3_0000;
+/// Behind the RAM below the legacy area.
+pub const LOW_RAM_END: u64 = 0x9_fc00;
+/// The ACPI tables, the root pointer first: where it is searched for where no boot loader names it (ACPI
+/// specification, "Finding the RSDP on IA-PC Systems").
+pub const ACPI: Range<u64> = 0xe_0000..0x10_0000;
+/// The first byte that an image may use.
+pub const IMAGE_MIN: u64 = 0x10_0000;
+
+/// Where RAM makes room for devices.
+pub const HOLE: Range<u64> = 0xc000_0000..0x1_0000_0000;
+/// The I/O interrupt controller. Source: Intel 82093AA datasheet, "Register Description".
+pub const IO_APIC: u32 = 0xfec0_0000;
+/// The local interrupt controllers. Source: Intel SDM volume 3A, "Local APIC".
+pub const LOCAL_APIC: u32 = 0xfee0_0000;
+/// A page that KVM on VMX needs for itself: an identity-mapped page table.
+pub const KVM_IDENTITY_MAP: u64 = 0xfffb_c000;
+/// Three pages that KVM on VMX needs for itself: a task state segment.
+pub const KVM_TSS: usize = 0xfffb_d000;
+
+/// COM1, eight ports. Source: PC16550D datasheet, and the PC's convention.
+pub const SERIAL: Range<u16> = 0x3f8..0x400;
+/// COM1's interrupt.
+pub const SERIAL_IRQ: u32 = 4;
+/// Index and data of the real-time clock.
+pub const RTC: Range<u16> = 0x70..0x72;
+/// The exit port: a byte written there ends the run. QEMU's `isa-debug-exit` stands there too in all recipes.
+pub const EXIT: Range<u16> = 0xf4..0xf8;
+/// Where a guest tells that it panicked. Source: QEMU documentation, "PVPANIC DEVICE".
+pub const PVPANIC: Range<u16> = 0x505..0x506;
+/// Sleep control and sleep status of hardware-reduced ACPI.
+pub const POWER: Range<u16> = 0x600..0x602;
+/// Reset control of PC chipsets. Source: Intel ICH9 datasheet, "RST_CNT—Reset Control Register".
+pub const RESET: Range<u16> = 0xcf9..0xcfa;
+/// Takes the page number of a batch of VMI calls.
+pub const CALL: Range<u16> = 0x5640..0x5644;
+/// Has posted batches looked at.
+pub const DOORBELL: Range<u16> = 0x5644..0x5648;

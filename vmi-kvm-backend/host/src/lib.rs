@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+
+mod acpi;
+mod boot;
+mod cpuid;
+mod devices;
+mod ending;
+mod error;
+mod events;
+pub mod layout;
+mod machine;
+pub mod memory;
+mod shared;
+mod vcpu;
+
+pub use boot::Boot;
+pub use devices::{Name as Device, Present};
+pub use ending::Ending;
+pub use error::{Error, Result};
+pub use events::Outside;
+pub use machine::{Config, Machine};

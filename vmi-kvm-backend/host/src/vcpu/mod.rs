@@ -1,0 +1,10 @@
+//! One CPU of the guest: its state at the entry, its thread, and its exits.
+
+mod exits;
+mod kick;
+mod state;
+mod thread;
+
+pub(crate) use kick::install_handler;
+pub(crate) use state::{enter_at, write_segments};
+pub(crate) use thread::Vcpu;

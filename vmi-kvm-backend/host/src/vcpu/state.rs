@@ -1,0 +1,94 @@
+//! The state in which the first CPU starts: 32-bit protected mode, flat segments, no paging, no interrupts.
+//!
+//! PVH and Linux's 32-bit entry ask for the same, but for one register. The other CPUs wait for their start-up
+//! interrupt, as KVM makes them.
+
+use kvm_bindings::{kvm_regs, kvm_segment};
+use kvm_ioctls::VcpuFd;
+
+use crate::boot::Start;
+use crate::error::{Error, Result};
+use crate::layout::GDT;
+use crate::memory::{self, Memory};
+
+/// Protection on; the numeric coprocessor is of the kind that all are.
+const CR0: u64 = 1 << 0 | 1 << 4;
+/// The bit of the flags that is always set.
+const FLAGS: u64 = 1 << 1;
+
+/// Selectors, whose values Linux asks for. Source: Linux, `Documentation/arch/x86/boot.rst`, "32-bit Boot Protocol".
+const CODE: u16 = 0x10;
+const DATA: u16 = 0x18;
+const TSS: u16 = 0x20;
+/// Types of segments that were accessed: code that can be read, data that can be written, a busy 32-bit TSS. Source:
+/// Intel SDM volume 3A, "Code- and Data-Segment Descriptor Types" and "System Descriptor Types".
+const TYPE_CODE: u8 = 0xb;
+const TYPE_DATA: u8 = 0x3;
+const TYPE_TSS: u8 = 0xb;
+const TSS_LIMIT: u32 = 0x67;
+
+fn flat(selector: u16, type_: u8) -> kvm_segment {
+    kvm_segment { limit: u32::MAX, selector, type_, present: 1, db: 1, s: 1, g: 1, ..Default::default() }
+}
+
+fn tss() -> kvm_segment {
+    kvm_segment { limit: TSS_LIMIT, selector: TSS, type_: TYPE_TSS, present: 1, ..Default::default() }
+}
+
+/// Returns a segment as a descriptor. Source: Intel SDM volume 3A, "Segment Descriptors".
+fn descriptor(segment: &kvm_segment) -> u64 {
+    let limit = u64::from(if segment.g == 1 { segment.limit >> 12 } else { segment.limit });
+    let flags = u64::from(segment.type_)
+        | u64::from(segment.s) << 4
+        | u64::from(segment.dpl) << 5
+        | u64::from(segment.present) << 7
+        | u64::from(segment.db) << 14
+        | u64::from(segment.g) << 15;
+    limit & 0xffff
+        | (segment.base & 0xff_ffff) << 16
+        | flags << 40
+        | (limit >> 16 & 0xf) << 48
+        | (segment.base >> 24 & 0xff) << 56
+}
+
+/// Writes the descriptors of the segments, for a kernel that reloads them before it has its own.
+///
+/// # Errors
+///
+/// Fails where the guest's memory does.
+pub(crate) fn write_segments(memory: &Memory) -> Result<()> {
+    let table = [0, 0, descriptor(&flat(CODE, TYPE_CODE)), descriptor(&flat(DATA, TYPE_DATA)), descriptor(&tss())];
+    memory::write(memory, GDT, table.map(u64::to_le_bytes).as_flattened())
+}
+
+/// Has the CPU start there.
+///
+/// # Errors
+///
+/// Fails where KVM does.
+pub(crate) fn enter_at(cpu: &VcpuFd, start: &Start) -> Result<()> {
+    let mut system = cpu.get_sregs().map_err(Error::kvm("tell the registers of a CPU"))?;
+    system.cs = flat(CODE, TYPE_CODE);
+    let data = flat(DATA, TYPE_DATA);
+    (system.ds, system.es, system.fs, system.gs, system.ss) = (data, data, data, data, data);
+    system.tr = tss();
+    (system.gdt.base, system.gdt.limit) = (GDT, 5 * 8 - 1);
+    (system.idt.base, system.idt.limit) = (0, 0);
+    system.cr0 = CR0;
+    cpu.set_sregs(&system).map_err(Error::kvm("set the registers of a CPU"))?;
+    let general =
+        kvm_regs { rip: start.entry, rbx: start.ebx, rsi: start.esi, rflags: FLAGS, ..Default::default() };
+    cpu.set_regs(&general).map_err(Error::kvm("set the registers of a CPU"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn descriptors_are_those_of_the_manual() {
+        assert_eq!(descriptor(&flat(CODE, TYPE_CODE)), 0x00cf_9b00_0000_ffff);
+        assert_eq!(descriptor(&flat(DATA, TYPE_DATA)), 0x00cf_9300_0000_ffff);
+        assert_eq!(descriptor(&tss()), 0x0000_8b00_0000_0067);
+    }
+}
