@@ -118,9 +118,10 @@ fn numbers_are_pinned_and_none_is_kvms() {
 
 #[test]
 fn statuses_are_pinned() {
-    let names: Vec<_> = (0..12).map(|status| Status(status).to_string()).collect();
+    let names: Vec<_> = (0..13).map(|status| Status(status).to_string()).collect();
     let expected = [
         "idle",
+        "asked",
         "posted",
         "done",
         "unknown-version",
@@ -131,7 +132,7 @@ fn statuses_are_pinned() {
         "fault",
         "too-long",
         "failed",
-        "status 11",
+        "status 12",
     ];
     assert_eq!(names, expected);
     for refusal in Status::REFUSALS {

@@ -25,7 +25,7 @@ wire! {
         8 features: u32,
         /// From the guest: how many calls stand behind the header.
         12 count: u32,
-        /// [`Status::POSTED`] from the guest, then the host's answer, written last.
+        /// [`Status::ASKED`] or [`Status::POSTED`] from the guest, then the host's answer, written last.
         16 status: u32,
         /// From the host: how many calls it has gone through, also refused ones.
         20 done: u32,
@@ -39,7 +39,7 @@ wire! {
     Call 32 {
         /// From the guest: the [`Number`].
         0 number: u32,
-        /// [`Status::POSTED`] from the guest, then the host's answer.
+        /// [`Status::ASKED`] from the guest, then the host's answer.
         4 status: u32,
         /// From the guest: the first argument.
         8 a0: u64,
@@ -53,7 +53,7 @@ wire! {
 impl Call {
     /// Returns a call that waits for its answer. Arguments that a call does not have are 0.
     pub const fn new(number: Number, a0: u64, a1: u64) -> Self {
-        Self { number: number.0, status: Status::POSTED.0, a0, a1, result: 0 }
+        Self { number: number.0, status: Status::ASKED.0, a0, a1, result: 0 }
     }
 }
 

@@ -8,18 +8,18 @@ bitflags! {
     #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
     pub struct Features: u32 {
         /// Console in whole lines: [`Number::CONSOLE_LINE`](super::Number::CONSOLE_LINE).
-        const VMI_CONSOLE = 1 << 0;
+        const CONSOLE = 1 << 0;
         /// Memory given back: [`Number::RELEASE_PAGES`](super::Number::RELEASE_PAGES).
-        const VMI_RELEASE = 1 << 1;
+        const RELEASE = 1 << 1;
         /// The time of day: [`Number::WALL_CLOCK`](super::Number::WALL_CLOCK).
-        const VMI_WALL_CLOCK = 1 << 2;
+        const WALL_CLOCK = 1 << 2;
         /// The end of the machine, with a code: [`Number::SHUTDOWN`](super::Number::SHUTDOWN).
-        const VMI_SHUTDOWN = 1 << 3;
+        const SHUTDOWN = 1 << 3;
         /// What the host counted: [`Number::STATISTICS`](super::Number::STATISTICS).
-        const VMI_STATISTICS = 1 << 4;
+        const STATISTICS = 1 << 4;
         /// Marks in the host's accounting: [`Number::TRACE_MARK`](super::Number::TRACE_MARK).
-        const VMI_TRACE_MARK = 1 << 5;
+        const TRACE_MARK = 1 << 5;
         /// Posted batches and the doorbell: [`Number::POST_BLOCK`](super::Number::POST_BLOCK).
-        const VMI_DOORBELL = 1 << 6;
+        const DOORBELL = 1 << 6;
     }
 }

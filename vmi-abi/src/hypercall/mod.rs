@@ -17,14 +17,15 @@
 //! never hears of it. The numbers of [`Number`] lie outside KVM's all the same, so that none is ever confused.
 //!
 //! A **batch** is a [`Header`] at the start of a page and up to [`CALLS_MAX`] [`Call`]s right behind it, in one piece of
-//! guest-physical memory. The guest writes its page number, four bytes, to the call port. That is one exit, and behind
-//! it every call is answered. One page holds [`CALLS_PER_PAGE`] calls; a larger batch reaches into the pages behind.
+//! guest-physical memory. The guest sets the header's status to [`Status::ASKED`] and writes the page number, four
+//! bytes, to the call port. That is one exit, and behind it every call is answered. One page holds [`CALLS_PER_PAGE`] calls; a larger batch reaches into the pages behind.
 //! Nothing is registered for this, so nothing has to be undone: the host touches the batch during that one
 //! instruction and forgets it.
 //!
-//! What needs no answer now can be **posted**: [`Number::POST_BLOCK`] tells the host once where this CPU's block is, and
-//! a write of four bytes to the doorbell port, of any value, has it looked at soon. That is no exit to the host's user
-//! space. Rings add up or melt into one; a block is answered once, when its status changes from [`Status::POSTED`].
+//! What needs no answer now can be **posted**: [`Number::POST_BLOCK`] tells the host once where this CPU's block is; then
+//! the guest sets a header's status to [`Status::POSTED`], and a write of four bytes to the doorbell port, of any value,
+//! has it looked at soon. That is no exit to the host's user space. Rings add up or melt into one. A block is answered
+//! once, and is the host's from the one change of its status to the next.
 //!
 //! # What each side promises
 //!

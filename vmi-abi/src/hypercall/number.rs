@@ -48,13 +48,13 @@ impl Number {
     /// Returns the feature that the call belongs to, or `None` where the number is not known.
     pub const fn needs(self) -> Option<Features> {
         Some(match self {
-            Self::CONSOLE_LINE => Features::VMI_CONSOLE,
-            Self::RELEASE_PAGES => Features::VMI_RELEASE,
-            Self::WALL_CLOCK => Features::VMI_WALL_CLOCK,
-            Self::SHUTDOWN => Features::VMI_SHUTDOWN,
-            Self::STATISTICS => Features::VMI_STATISTICS,
-            Self::TRACE_MARK => Features::VMI_TRACE_MARK,
-            Self::POST_BLOCK => Features::VMI_DOORBELL,
+            Self::CONSOLE_LINE => Features::CONSOLE,
+            Self::RELEASE_PAGES => Features::RELEASE,
+            Self::WALL_CLOCK => Features::WALL_CLOCK,
+            Self::SHUTDOWN => Features::SHUTDOWN,
+            Self::STATISTICS => Features::STATISTICS,
+            Self::TRACE_MARK => Features::TRACE_MARK,
+            Self::POST_BLOCK => Features::DOORBELL,
             _ => return None,
         })
     }
