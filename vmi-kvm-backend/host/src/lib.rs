@@ -8,9 +8,12 @@ mod ending;
 mod error;
 mod events;
 pub mod layout;
+pub mod interface;
 mod machine;
 pub mod memory;
+pub mod options;
 mod shared;
+pub mod terminal;
 mod vcpu;
 
 pub use boot::Boot;
