@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use vmi_abi::{
     cpuid,
     hypercall::{
-        Announcement, CALLS_MAX, Call, Features, Header, LEAVES, MAGIC, Number, SIGNATURE, Statistics, Status,
-        Version, block_bytes,
+        Announcement, CALLS_MAX, Call, Features, Header, LEAVES, MAGIC, Number, SIGNATURE, Statistics,
+        Status, Version, block_bytes,
     },
 };
 

@@ -6,19 +6,23 @@
 use core::fmt;
 
 use vmi_abi::{
-    Backend, CommandLine, EnableError, Offer, Overrides, Platform, Rank, Table, cpuid::Cpuid,
-    time as abi_time,
+    Backend, CommandLine, EnableError, Offer, Overrides, Platform, Rank, Table, cpuid::Cpuid, hypercall,
 };
 
 use crate::{
-    Features, Hints, enabled, io, msr::ClockMsrs, per_cpu::BOOT, probe, pvclock, pvclock::Stability,
-    registration, time, wall_clock,
+    Features, Hints, enabled, interface, interface::Announced, io, msr::ClockMsrs, per_cpu::BOOT, power,
+    probe, pvclock, pvclock::Stability, registration, time, wall_clock,
 };
 
 /// KVM, guest half.
 ///
 /// Serves the time ops by the clock page and drops the I/O delay, each where the host's feature bits say so. The word
 /// `no-kvmclock` on the command line leaves the time ops native.
+///
+/// Where the host speaks VMI beside KVM's own interface, it is asked to switch the machine off, and for the time of day
+/// where there is no clock page. The word `no-vmi` on the command line has it not asked.
+///
+/// The features of its [`Offer`] are KVM's in the low 32 bits and VMI's above them.
 #[derive(Clone, Copy, Debug)]
 pub struct Kvm;
 
@@ -34,7 +38,13 @@ fn features(offer: &Offer) -> Features {
     Features::from_bits_retain(offer.features as u32)
 }
 
-// SAFETY: the time functions tell time and fall back to the table below; a delay is dropped where KVM says it may be.
+/// Returns what the host does beside KVM, by the VMI interface.
+fn vmi_features(offer: &Offer) -> hypercall::Features {
+    hypercall::Features::from_bits_retain((offer.features >> 32) as u32)
+}
+
+// SAFETY: the time functions tell time and fall back to the table below; a delay is dropped where KVM says it may be;
+// the machine is switched off by the host that offers it.
 unsafe impl Backend for Kvm {
     fn name(&self) -> &'static str {
         "kvm"
@@ -42,31 +52,39 @@ unsafe impl Backend for Kvm {
 
     fn probe(&self, cpuid: &Cpuid<'_>) -> Result<Offer, &'static str> {
         let found = probe::probe(cpuid).ok_or("no KVM signature in CPUID")?;
+        let vmi = Announced::detect(cpuid).map_or(hypercall::Features::empty(), Announced::features);
         Ok(Offer {
             rank: Rank::HYPERVISOR,
-            features: found.features.bits().into(),
+            features: u64::from(vmi.bits()) << 32 | u64::from(found.features.bits()),
             hints: found.hints.bits().into(),
             base_leaf: found.interface.base,
         })
     }
 
     fn overrides(&self, offer: &Offer, command_line: CommandLine<'_>) -> Overrides {
-        let serves_time = clock(offer).is_some() && !command_line.has(time::OFF);
+        let has_clock = clock(offer).is_some() && !command_line.has(time::OFF);
+        let vmi =
+            if command_line.has(interface::OFF) { hypercall::Features::empty() } else { vmi_features(offer) };
         Overrides {
-            time: if serves_time { time::OVERRIDES } else { abi_time::Overrides::KEEP },
+            time: time::overrides(has_clock, vmi),
             io: io::overrides(features(offer)),
+            power: power::overrides(vmi),
             ..Overrides::KEEP
         }
     }
 
     fn describe(&self, offer: &Offer, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if offer.features == 0 {
+        if features(offer).is_empty() {
             f.write_str("none")?;
         }
         bitflags::parser::to_writer(&features(offer), &mut *f)?;
         if offer.hints != 0 {
             f.write_str(", hints: ")?;
             bitflags::parser::to_writer(&Hints::from_bits_retain(offer.hints as u32), &mut *f)?;
+        }
+        if !vmi_features(offer).is_empty() {
+            f.write_str(", vmi: ")?;
+            bitflags::parser::to_writer(&vmi_features(offer), &mut *f)?;
         }
         Ok(())
     }
@@ -78,6 +96,11 @@ unsafe impl Backend for Kvm {
         below: &'static Table,
     ) -> Result<(), EnableError> {
         enabled::set_below(below);
+        if !CommandLine::new(platform.command_line()).has(interface::OFF) {
+            // SAFETY: ring 0 of the machine that was probed, by the caller's promise, and the platform's addresses are
+            // those at which the hypervisor reaches memory; a static of one page lies in one piece.
+            unsafe { interface::own::open(platform) };
+        }
         let Some((msrs, stability)) = clock(offer) else {
             return Ok(());
         };
@@ -102,6 +125,7 @@ unsafe impl Backend for Kvm {
     }
 
     unsafe fn disable(&self) {
+        interface::own::close();
         if let (Some(table), Some((msrs, _))) = (enabled::below(), enabled::clock()) {
             // SAFETY: the boot CPU in ring 0, where `enable` ran, by the caller's promise; the MSRs were chosen by
             // their feature bit.

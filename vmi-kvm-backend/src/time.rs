@@ -2,7 +2,7 @@
 
 use core::sync::atomic::AtomicU64;
 
-use vmi_abi::{Override, time::Overrides};
+use vmi_abi::{Override, hypercall::Features, time::Overrides};
 
 use crate::{
     enabled,
@@ -14,12 +14,21 @@ use crate::{
 /// The word on the kernel's command line that leaves the time ops native.
 pub(crate) const OFF: &str = "no-kvmclock";
 
-/// What serves the time ops where the host has a clock page.
-pub(crate) const OVERRIDES: Overrides = Overrides {
-    now_ns: Override::Call(now_ns),
-    wall_clock: Override::Call(wall_clock::now),
-    frequency: Override::Call(frequency),
-};
+/// Returns what serves the time ops, where the host has a clock page and where it has not, but tells the time of day by
+/// the VMI interface: an exit to its user space, which the page does without.
+pub(crate) const fn overrides(has_clock: bool, vmi: Features) -> Overrides {
+    if has_clock {
+        Overrides {
+            now_ns: Override::Call(now_ns),
+            wall_clock: Override::Call(wall_clock::now),
+            frequency: Override::Call(frequency),
+        }
+    } else if vmi.contains(Features::WALL_CLOCK) {
+        Overrides { wall_clock: Override::Call(wall_clock::now), ..Overrides::KEEP }
+    } else {
+        Overrides::KEEP
+    }
+}
 
 /// The latest time that any CPU returned from a full reading, in nanoseconds.
 static LATEST: AtomicU64 = AtomicU64::new(0);

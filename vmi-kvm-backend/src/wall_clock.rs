@@ -20,6 +20,7 @@ use core::{
 
 use crate::{
     enabled, insn,
+    interface::own,
     per_cpu::BOOT,
     pvclock::{Source, Tries, nanoseconds},
 };
@@ -99,12 +100,16 @@ impl WallPage {
     }
 }
 
-/// Returns nanoseconds since 1970-01-01 00:00 UTC as the host tells them, or what the table below says.
+/// Returns nanoseconds since 1970-01-01 00:00 UTC as the host tells them, by the page or else by the VMI interface, or
+/// what the table below says.
 pub(crate) extern "sysv64" fn now() -> u64 {
-    by_host().unwrap_or_else(|| enabled::below().map_or(0, |table| (table.time.wall_clock)()))
+    let by_interface = || own::interface()?.wall_clock_ns().ok().filter(|&ns| ns != 0);
+    by_page()
+        .or_else(by_interface)
+        .unwrap_or_else(|| enabled::below().map_or(0, |table| (table.time.wall_clock)()))
 }
 
-fn by_host() -> Option<u64> {
+fn by_page() -> Option<u64> {
     let (msrs, address) = enabled::clock().filter(|_| BOOT.clock.is_started())?;
     let table = enabled::below()?;
     // SAFETY: ring 0, since this serves an op; the MSR is announced, since `enable` chose it by its feature bit; the
