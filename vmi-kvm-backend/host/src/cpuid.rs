@@ -1,9 +1,16 @@
 //! The CPUID leaves a guest sees: those that KVM really supports, numbered for the CPU that reads them, with KVM's
 //! own leaves among them.
 
+use std::arch::x86_64::CpuidResult;
+use std::ops::Range;
+
 use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2};
 use kvm_ioctls::{Cap, Kvm};
 
+use vmi_abi::cpuid::{self, CallOpcode};
+use vmi_abi::hypercall::Announcement;
+
+use crate::accounting::Vendor;
 use crate::error::{Error, Result};
 
 /// Leaf 1 ECX: the APIC timer takes a deadline; a hypervisor is present. EDX: several logical CPUs in a package.
@@ -14,6 +21,9 @@ const HTT: u32 = 1 << 28;
 const CMP_LEGACY: u32 = 1 << 1;
 /// A leaf that is told apart by its subleaf. Source: KVM API, "KVM_SET_CPUID2".
 const SIGNIFICANT_INDEX: u32 = 1;
+/// Where the leaves of an interface may start, and how many it has at most.
+const BASES: Range<u32> = 0x4000_0000..0x4001_0000;
+const INTERFACE_LEAVES: usize = 0x100;
 
 /// The leaves for CPU 0, from which those of the others are made.
 #[derive(Clone, Debug)]
@@ -58,6 +68,31 @@ impl Leaves {
             self.entries.len() - 1
         });
         &mut self.entries[at]
+    }
+
+    /// Tells whose reasons for exits they are: AMD's CPUs have SVM, all others that KVM runs on have VMX.
+    pub(crate) fn vendor(&self) -> Vendor {
+        let vendor = cpuid::Vendor::of(&|leaf, subleaf| self.read(leaf, subleaf));
+        if vendor.call_opcode() == Some(CallOpcode::Vmmcall) { Vendor::Amd } else { Vendor::Intel }
+    }
+
+    /// Puts the leaves of the VMI interface beside those of KVM, at the first place that is free.
+    pub(crate) fn announce(&mut self, announcement: &Announcement) {
+        let free = BASES.step_by(INTERFACE_LEAVES).find(|base| self.read(*base, 0).eax == 0);
+        for (leaf, registers) in announcement.leaves(free.unwrap_or(BASES.end)) {
+            let entry = self.find_or_add(leaf, 0);
+            (entry.eax, entry.ebx, entry.ecx, entry.edx) =
+                (registers.eax, registers.ebx, registers.ecx, registers.edx);
+        }
+    }
+
+    /// Reads a leaf as a CPU does, but for leaves that are not there: they are zero.
+    fn read(&self, leaf: u32, subleaf: u32) -> CpuidResult {
+        let entry = self.entries.iter().find(|entry| {
+            entry.function == leaf && (entry.flags & SIGNIFICANT_INDEX == 0 || entry.index == subleaf)
+        });
+        let entry = entry.copied().unwrap_or_default();
+        CpuidResult { eax: entry.eax, ebx: entry.ebx, ecx: entry.ecx, edx: entry.edx }
     }
 
     /// Returns the leaves as the CPU of that number sees them.

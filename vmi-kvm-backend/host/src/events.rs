@@ -183,7 +183,7 @@ impl MutEventSubscriber for Watch {
             INPUT => self.take_input(ops),
             SIGNALS => self.take_signal(),
             CONSOLE => match self.shared.console.try_lock() {
-                Ok(mut console) => console.send(),
+                Ok(mut console) => console.time_is_up(),
                 // Whoever has it writes, and sends what has waited.
                 Err(_) => thread::sleep(BUSY),
             },

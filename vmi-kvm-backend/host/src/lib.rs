@@ -1,6 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+pub mod accounting;
 mod acpi;
+mod background;
+pub mod bad_host;
 mod boot;
 mod cpuid;
 mod devices;
@@ -12,6 +15,7 @@ pub mod interface;
 mod machine;
 pub mod memory;
 pub mod options;
+mod services;
 mod shared;
 pub mod terminal;
 mod vcpu;
@@ -21,4 +25,4 @@ pub use devices::{Name as Device, Present};
 pub use ending::Ending;
 pub use error::{Error, Result};
 pub use events::Outside;
-pub use machine::{Config, Machine};
+pub use machine::{Config, Machine, Outcome};

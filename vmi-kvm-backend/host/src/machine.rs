@@ -1,22 +1,26 @@
 //! The machine: made from a configuration, run once.
 
-use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use kvm_bindings::{KVM_PIT_SPEAKER_DUMMY, kvm_pit_config};
-use kvm_ioctls::{Cap, Kvm, VcpuFd, VmFd};
+use kvm_ioctls::{Cap, IoEventAddress, Kvm, NoDatamatch, VcpuFd, VmFd};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
+use crate::accounting::{Book, Counters, Statistics, Vendor};
+use crate::bad_host::{BadHost, Clock, Holds, Msrs};
 use crate::boot::{self, Boot};
 use crate::cpuid::Leaves;
 use crate::devices::{Console, Devices, Output, Present, Serial};
 use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::events::{self, Outside};
-use crate::shared::Shared;
+use crate::interface::Interface;
+use crate::shared::{Shared, lock};
 use crate::vcpu::{self, Vcpu};
-use crate::{acpi, layout, memory};
+use crate::{acpi, background, layout, memory};
 
 /// The most CPUs whose numbers fit an xAPIC, which the tables describe.
 const CPUS_MAX: usize = 254;
@@ -36,6 +40,10 @@ pub struct Config {
     pub devices: Present,
     /// How long the guest may run.
     pub limit: Option<Duration>,
+    /// Whether exits are counted by address and by the kernel.
+    pub statistics: bool,
+    /// What is to be wrong with the host.
+    pub bad_host: BadHost,
 }
 
 impl Config {
@@ -44,16 +52,39 @@ impl Config {
 
     /// Makes a machine of the usual size for an image.
     pub fn new(boot: Boot) -> Self {
-        Self { boot, memory_bytes: Self::MEMORY_BYTES, cpus: 1, devices: Present::ALL, limit: None }
+        Self {
+            boot,
+            memory_bytes: Self::MEMORY_BYTES,
+            cpus: 1,
+            devices: Present::ALL,
+            limit: None,
+            statistics: false,
+            bad_host: BadHost::default(),
+        }
     }
 }
 
+/// How a run went.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// How it ended.
+    pub ending: Ending,
+    /// What was counted, where that was asked for.
+    pub statistics: Option<Statistics>,
+}
+
 /// A machine that is ready to run.
+#[allow(missing_debug_implementations, reason = "file descriptors and memory say nothing")]
 pub struct Machine {
     cpus: Vec<VcpuFd>,
+    counters: Vec<Counters>,
     vm: VmFd,
     shared: Arc<Shared>,
     limit: Option<Duration>,
+    statistics: bool,
+    vendor: Vendor,
+    image: PathBuf,
 }
 
 impl Machine {
@@ -73,15 +104,23 @@ impl Machine {
         if !(1..=most).contains(&config.cpus) {
             return Err(Error::Cpus { asked: config.cpus, most });
         }
-        let vm = kvm.create_vm().map_err(Error::kvm("make a virtual machine"))?;
-        vm.set_tss_address(layout::KVM_TSS).map_err(Error::kvm("place its task state segment"))?;
-        vm.set_identity_map_address(layout::KVM_IDENTITY_MAP).map_err(Error::kvm("place its page table"))?;
-        vm.create_irq_chip().map_err(Error::kvm("make an interrupt controller"))?;
-        let pit = kvm_pit_config { flags: KVM_PIT_SPEAKER_DUMMY, ..Default::default() };
-        vm.create_pit2(pit).map_err(Error::kvm("make a timer"))?;
+        let vm = make_vm(&kvm)?;
         memory::register(&vm, &memory)?;
 
-        let leaves = Leaves::supported(&kvm, config.cpus)?;
+        let bad = &config.bad_host;
+        let clock = bad.clock.map(|fault| (Clock::new(fault, config.cpus), Clock::msrs(fault)));
+        let msrs = Msrs::take_over(&vm, &bad.msrs, clock.as_ref().map_or(&[], |(_, msrs)| msrs))?;
+        let interface = Interface::new(config.cpus);
+        let interface = match bad.failed_call {
+            Some(failed) => interface.refusing(failed.number, failed.status),
+            None => interface,
+        };
+
+        let mut leaves = Leaves::supported(&kvm, config.cpus)?;
+        let vendor = leaves.vendor();
+        leaves.announce(&interface.announcement(layout::CALL.start, layout::DOORBELL.start));
+        bad.claims.iter().for_each(|claim| claim.apply(&mut leaves));
+        bad.cpuid.iter().for_each(|rule| rule.apply(&mut leaves));
         let mut cpus = Vec::with_capacity(config.cpus);
         for number in 0..config.cpus {
             let cpu = vm.create_vcpu(number as u64).map_err(Error::kvm("make a CPU"))?;
@@ -89,20 +128,49 @@ impl Machine {
             cpus.push(cpu);
         }
         vcpu::enter_at(&cpus[0], &start)?;
+        let counters = if config.statistics { cpus.iter().filter_map(Counters::open).collect() } else { vec![] };
 
+        let event = |flags| EventFd::new(flags).map_err(Error::system("make an event"));
+        let doorbell = event(0)?;
+        let place = IoEventAddress::Pio(layout::DOORBELL.start.into());
+        vm.register_ioevent(&doorbell, &place, NoDatamatch).map_err(Error::kvm("connect the doorbell"))?;
         let stop = Arc::new(AtomicBool::new(false));
         let console = Arc::new(Mutex::new(Console::new(output, Arc::clone(&stop))));
         let serial = if config.devices.serial {
-            let interrupt = EventFd::new(EFD_NONBLOCK).map_err(Error::system("make an event"))?;
+            let interrupt = event(EFD_NONBLOCK)?;
             vm.register_irqfd(&interrupt, layout::SERIAL_IRQ).map_err(Error::kvm("connect an interrupt"))?;
             Some(Serial::new(interrupt, Arc::clone(&console)))
         } else {
             None
         };
-        let over = EventFd::new(EFD_NONBLOCK).map_err(Error::system("make an event"))?;
-        let devices = Devices::new(config.devices, serial);
-        let shared = Arc::new(Shared::new(stop, over, memory, console, devices));
-        Ok(Self { cpus, vm, shared, limit: config.limit })
+        let book = Book::new(config.cpus);
+        let shared = Shared {
+            stop,
+            over: event(EFD_NONBLOCK)?,
+            memory,
+            console,
+            devices: Mutex::new(Devices::new(config.devices, serial)),
+            interface,
+            doorbell,
+            book: if config.statistics { book.with_detail() } else { book },
+            msrs,
+            clock: clock.map(|(clock, _)| clock),
+            holds: Holds::new(&bad.holds, config.cpus),
+            steal: bad.steal,
+            steal_due: (0..config.cpus).map(|_| AtomicU64::new(0)).collect(),
+            cpus: OnceLock::new(),
+            outcome: Mutex::new(None),
+        };
+        Ok(Self {
+            cpus,
+            counters,
+            vm,
+            shared: Arc::new(shared),
+            limit: config.limit,
+            statistics: config.statistics,
+            vendor,
+            image: config.boot.image.clone(),
+        })
     }
 
     /// Runs the machine to its end, and returns how that came about.
@@ -110,19 +178,51 @@ impl Machine {
     /// # Errors
     ///
     /// Fails where KVM does, or takes no notice that the run is over.
-    pub fn run(self, outside: Outside) -> Result<Ending> {
+    pub fn run(self, outside: Outside) -> Result<Outcome> {
         vcpu::install_handler()?;
-        let mut running = Vec::with_capacity(self.cpus.len());
+        let shared = &self.shared;
+        let doorbell = background::serve_doorbell(Arc::clone(shared))?;
+        let clock = background::spoil_clock(Arc::clone(shared))?;
+        let mut cpus = Vec::with_capacity(self.cpus.len());
         for (number, fd) in self.cpus.into_iter().enumerate() {
-            running.push(Vcpu::start(number, fd, Arc::clone(&self.shared))?);
+            cpus.push(Vcpu::start(number, fd, Arc::clone(shared))?);
         }
-        events::run(&self.shared, outside, self.limit)?;
-        let stopped = events::stop(&running);
-        crate::shared::lock(&self.shared.console).finish();
-        stopped?;
+        let cpus = shared.cpus.get_or_init(|| cpus);
+        let waited = events::run(shared, outside, self.limit);
+        // Whatever ended the waiting, the run is over now.
+        shared.end(Ok(Ending::TimeLimit));
+        events::stop(cpus)?;
+        waited?;
+        // The doorbell's thread looks around once more, and may be in the middle of a batch.
+        let _ = shared.doorbell.write(1);
+        while !doorbell.is_finished() {
+            vcpu::kick_thread(&doorbell);
+            std::thread::sleep(Duration::from_micros(100));
+        }
+        drop(clock);
+        lock(&shared.console).finish();
+        let ending = shared.outcome().unwrap_or(Ok(Ending::TimeLimit))?;
+        let statistics = self.statistics.then(|| Statistics {
+            ending: ending.word(),
+            status: ending.status(),
+            counters: self.counters.iter().filter_map(Counters::read).collect(),
+            vmi: shared.interface_counts(),
+            ..shared.book.close(&self.image, self.vendor)
+        });
         drop(self.vm);
-        self.shared.outcome().unwrap_or(Ok(Ending::TimeLimit))
+        Ok(Outcome { ending, statistics })
     }
+}
+
+/// Makes a virtual machine with its interrupt controllers and timer.
+fn make_vm(kvm: &Kvm) -> Result<VmFd> {
+    let vm = kvm.create_vm().map_err(Error::kvm("make a virtual machine"))?;
+    vm.set_tss_address(layout::KVM_TSS).map_err(Error::kvm("place its task state segment"))?;
+    vm.set_identity_map_address(layout::KVM_IDENTITY_MAP).map_err(Error::kvm("place its page table"))?;
+    vm.create_irq_chip().map_err(Error::kvm("make an interrupt controller"))?;
+    let pit = kvm_pit_config { flags: KVM_PIT_SPEAKER_DUMMY, ..Default::default() };
+    vm.create_pit2(pit).map_err(Error::kvm("make a timer"))?;
+    Ok(vm)
 }
 
 /// Opens KVM and looks whether it has all that every guest needs.

@@ -3,11 +3,15 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser, ValueEnum};
 
+use crate::bad_host::{BadHost, Claim, ClockFault, CpuidRule, FailedCall, Hold, MsrRule, Steal};
 use crate::boot::Boot;
 use crate::devices::{Name, Present};
 use crate::machine::Config;
+
+/// The heading under which the options for a bad host stand.
+const BAD: &str = "Bad host";
 
 /// Run a kernel under KVM, and speak VMI with it.
 #[derive(Debug, Parser)]
@@ -15,7 +19,8 @@ use crate::machine::Config;
 #[command(after_help = "The exit status is the guest's; 124 time limit, 125 failure, 126 guest crashed.")]
 pub struct Options {
     /// The kernel: a PVH ELF file or a Linux bzImage
-    image: PathBuf,
+    #[arg(required_unless_present = "help_bad_host")]
+    image: Option<PathBuf>,
     /// The kernel's command line
     #[arg(last = true)]
     arguments: Vec<String>,
@@ -37,9 +42,45 @@ pub struct Options {
     /// End the guest after so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     limit: Option<Duration>,
+    /// Count exits, and tell at the end: table or json
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "table")]
+    pub stats: Option<Format>,
     /// Say how the run ended
     #[arg(short, long)]
     pub verbose: bool,
+    /// Tell of the options that make a bad host of this one
+    #[arg(long)]
+    pub help_bad_host: bool,
+    /// Override bits of a register of a CPUID leaf
+    #[arg(long, value_name = "LEAF[.SUBLEAF]:REG=VALUE[/MASK]", help_heading = BAD, hide = true)]
+    cpuid: Vec<CpuidRule>,
+    /// Set a feature bit of KVM's without a service behind it
+    #[arg(long, value_name = "BIT", help_heading = BAD, hide = true)]
+    claim: Vec<Claim>,
+    /// Override bits of a model-specific register, or have it fault
+    #[arg(long, value_name = "MSR=VALUE[/MASK]|fault", help_heading = BAD, hide = true)]
+    msr: Vec<MsrRule>,
+    /// Answer VMI calls with a refusal
+    #[arg(long, value_name = "[CALL=]STATUS", help_heading = BAD, hide = true)]
+    fail: Option<FailedCall>,
+    /// Spoil the clock page: odd, torn, back, shift=N, zero, future, paused, apart, stale
+    #[arg(long, value_name = "FAULT", help_heading = BAD, hide = true)]
+    clock: Option<ClockFault>,
+    /// Hold a CPU off at a mark
+    #[arg(long, value_name = "MARK:CPU:MILLISECONDS", help_heading = BAD, hide = true)]
+    hold: Vec<Hold>,
+    /// Add steal time at every mark
+    #[arg(long, value_name = "MILLISECONDS", help_heading = BAD, hide = true)]
+    steal: Option<Steal>,
+}
+
+/// How statistics are told.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Format {
+    /// As an aligned table.
+    Table,
+    /// As one JSON document on one line.
+    Json,
 }
 
 impl Options {
@@ -48,12 +89,39 @@ impl Options {
         let mut devices = Present::ALL;
         self.without.iter().for_each(|device| devices.without(*device));
         let boot = Boot {
-            image: self.image.clone(),
+            image: self.image.clone().unwrap_or_default(),
             command_line: self.arguments.join(" "),
             initrd: self.initrd.clone(),
             modules: self.module.clone(),
         };
-        Config { memory_bytes: self.memory, cpus: self.cpus, devices, limit: self.limit, ..Config::new(boot) }
+        Config {
+            memory_bytes: self.memory,
+            cpus: self.cpus,
+            devices,
+            limit: self.limit,
+            statistics: self.stats.is_some(),
+            bad_host: BadHost {
+                cpuid: self.cpuid.clone(),
+                claims: self.claim.clone(),
+                msrs: self.msr.clone(),
+                failed_call: self.fail,
+                clock: self.clock,
+                holds: self.hold.clone(),
+                steal: self.steal,
+            },
+            ..Config::new(boot)
+        }
+    }
+
+    /// Returns the help on the options that make a bad host.
+    pub fn help_on_bad_host() -> String {
+        let mut help = String::from("Options that make a bad host of this one, for tests:\n");
+        for option in Self::command().get_arguments().filter(|option| option.get_help_heading() == Some(BAD)) {
+            let value = option.get_value_names().and_then(|names| names.first()).map_or("", |name| name);
+            let name = option.get_long().unwrap_or_default();
+            help += &format!("  --{name} {value}\n          {}\n", option.get_help().cloned().unwrap_or_default());
+        }
+        help
     }
 }
 

@@ -1,14 +1,20 @@
 //! What the threads of a run share.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use vmm_sys_util::eventfd::EventFd;
 
+use crate::accounting::Book;
+use crate::bad_host::{Clock, Holds, Msrs, Steal};
 use crate::devices::{Console, Devices};
 use crate::ending::Ending;
 use crate::error::Result;
+use crate::interface::{Exits, Interface};
 use crate::memory::Memory;
+use crate::vcpu::Vcpu;
 
 /// What the threads of a run share.
 pub(crate) struct Shared {
@@ -19,21 +25,22 @@ pub(crate) struct Shared {
     pub(crate) memory: Memory,
     pub(crate) console: Arc<Mutex<Console>>,
     pub(crate) devices: Mutex<Devices>,
-    outcome: Mutex<Option<Result<Ending>>>,
+    pub(crate) interface: Interface,
+    /// Rung by KVM.
+    pub(crate) doorbell: EventFd,
+    pub(crate) book: Book,
+    pub(crate) msrs: Msrs,
+    pub(crate) clock: Option<Clock>,
+    pub(crate) holds: Holds,
+    pub(crate) steal: Option<Steal>,
+    /// By CPU, nanoseconds of steal time that are yet to be added.
+    pub(crate) steal_due: Box<[AtomicU64]>,
+    /// The CPUs, once they run.
+    pub(crate) cpus: OnceLock<Vec<Vcpu>>,
+    pub(crate) outcome: Mutex<Option<Result<Ending>>>,
 }
 
 impl Shared {
-    /// Makes what the threads share.
-    pub(crate) fn new(
-        stop: Arc<AtomicBool>,
-        over: EventFd,
-        memory: Memory,
-        console: Arc<Mutex<Console>>,
-        devices: Devices,
-    ) -> Self {
-        Self { stop, over, memory, console, devices: Mutex::new(devices), outcome: Mutex::new(None) }
-    }
-
     /// Ends the run, unless it is over already: the first reason counts.
     pub(crate) fn end(&self, outcome: Result<Ending>) {
         lock(&self.outcome).get_or_insert(outcome);
@@ -50,6 +57,51 @@ impl Shared {
     /// Takes the reason for which the run is over.
     pub(crate) fn outcome(&self) -> Option<Result<Ending>> {
         lock(&self.outcome).take()
+    }
+
+    /// Returns what the VMI interface counted, by name.
+    pub(crate) fn interface_counts(&self) -> BTreeMap<&'static str, u64> {
+        let counts = self.interface.statistics(Exits::default());
+        BTreeMap::from([
+            ("batches", counts.batches),
+            ("calls", counts.calls),
+            ("refused", counts.refused),
+            ("doorbells", counts.doorbells),
+            ("posted", counts.posted),
+            ("lines", counts.lines),
+            ("released_bytes", counts.released_bytes),
+            ("trace_marks", counts.trace_marks),
+        ])
+    }
+
+    /// Has the CPU's thread add steal time.
+    pub(crate) fn add_steal_time(&self, cpu: usize) {
+        if let (Some(Steal(time)), Some(due)) = (self.steal, self.steal_due.get(cpu)) {
+            due.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes the steal time that the CPU's thread is to add.
+    pub(crate) fn take_steal_time(&self, cpu: usize) -> Option<Duration> {
+        self.steal?;
+        let due = self.steal_due.get(cpu)?.swap(0, Ordering::Relaxed);
+        (due != 0).then(|| Duration::from_nanos(due))
+    }
+
+    /// Interrupts a CPU on behalf of another. A kick can be lost, so there are a few; a CPU that sees none is held at
+    /// its next exit.
+    pub(crate) fn interrupt(&self, cpu: usize, by: usize) {
+        const KICKS: u32 = 3;
+        const BETWEEN: Duration = Duration::from_micros(200);
+        if cpu == by {
+            return;
+        }
+        if let Some(cpu) = self.cpus.get().and_then(|cpus| cpus.get(cpu)) {
+            for _ in 0..KICKS {
+                cpu.kick();
+                std::thread::sleep(BETWEEN);
+            }
+        }
     }
 }
 

@@ -5,17 +5,19 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 
 use clap::Parser;
-use vmi_kvm_backend_host::options::Options;
-use vmi_kvm_backend_host::{Ending, Machine, Outside, Result, terminal};
+use vmi_kvm_backend_host::options::{Format, Options};
+use vmi_kvm_backend_host::{Ending, Machine, Outcome, Outside, Result, terminal};
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    if options.help_bad_host {
+        print!("{}", Options::help_on_bad_host());
+        return ExitCode::SUCCESS;
+    }
     match run(&options) {
-        Ok(ending) => {
-            if options.verbose {
-                eprintln!("vmi-run: {ending}");
-            }
-            ExitCode::from(ending.status())
+        Ok(outcome) => {
+            tell(&options, &outcome);
+            ExitCode::from(outcome.ending.status())
         }
         Err(error) => {
             eprintln!("vmi-run: {error}");
@@ -24,10 +26,23 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(options: &Options) -> Result<Ending> {
+fn run(options: &Options) -> Result<Outcome> {
     let signals = terminal::take_signals()?;
     let machine = Machine::new(&options.config(), Box::new(io::stdout()))?;
     let input = io::stdin().as_fd().try_clone_to_owned().ok();
     let _raw = terminal::Raw::take()?;
     machine.run(Outside { input, signals: Some(signals) })
+}
+
+/// Tells what was asked for, on standard error: standard output is the guest's console.
+fn tell(options: &Options, outcome: &Outcome) {
+    if let (Some(format), Some(statistics)) = (options.stats, &outcome.statistics) {
+        match format {
+            Format::Table => eprint!("{statistics}"),
+            Format::Json => eprintln!("{}", statistics.to_json()),
+        }
+    }
+    if options.verbose {
+        eprintln!("vmi-run: {}", outcome.ending);
+    }
 }

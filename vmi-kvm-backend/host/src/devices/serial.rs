@@ -52,10 +52,11 @@ impl Console {
         }
     }
 
-    /// Takes in text that goes out at once.
-    pub(crate) fn put_all(&mut self, bytes: &[u8]) {
+    /// Takes in a line, which goes out at once, behind what has waited.
+    pub(crate) fn put_line(&mut self, line: &[u8]) {
+        self.line.extend_from_slice(line);
+        self.line.push(b'\n');
         self.send();
-        self.write(bytes);
     }
 
     /// Writes out what is left when the run is over.
@@ -65,13 +66,16 @@ impl Console {
         let _ = self.output.write_all(&rest).and_then(|()| self.output.flush());
     }
 
-    /// Writes out what has waited.
-    pub(crate) fn send(&mut self) {
-        if let Some(timer) = &mut self.timer
-            && !self.line.is_empty()
-        {
+    /// Writes out what has waited long enough, and stops the timer.
+    pub(crate) fn time_is_up(&mut self) {
+        if let Some(timer) = &mut self.timer {
             let _ = timer.clear();
         }
+        self.send();
+    }
+
+    /// Writes out what has waited. The timer runs on: one that finds nothing costs less than one stopped for each line.
+    fn send(&mut self) {
         let line = std::mem::take(&mut self.line);
         self.write(&line);
         self.line = line;

@@ -1,80 +1,175 @@
 //! The exits of a CPU, served one after the other.
 
-// UNSAFETY: reads the page that KVM shares with this thread, as the reason of the exit says.
+// UNSAFETY: reads and writes the page that KVM shares with this thread, as the reason of the exit says.
 #![expect(unsafe_code)]
 
-use kvm_ioctls::{VcpuExit, VcpuFd};
+use std::thread;
+use std::time::Duration;
 
+use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd};
+
+use crate::accounting::Kind;
+use crate::bad_host::{MsrAction, add_steal_time};
 use crate::ending::Ending;
 use crate::error::{Error, Result};
+use crate::layout::{CALL, DOORBELL};
 use crate::shared::{Shared, lock};
 
 /// What the guest reads where nothing is.
 const NOTHING: u8 = 0xff;
+/// How often a CPU that is held looks whether the run is over.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Runs a CPU until the run is over.
 pub(super) fn run(number: usize, mut fd: VcpuFd, shared: &Shared) {
+    if shared.book.is_detailed() {
+        fd.set_sync_valid_reg(SyncReg::Register);
+        shared.book.attach(number);
+    }
+    let mut cpu = Cpu { number, fd, shared };
     while !shared.is_over() {
-        match serve(number, &mut fd, shared) {
-            Ok(None) => {}
+        match cpu.serve() {
+            Ok(None) => cpu.spoil(),
             Ok(Some(ending)) => shared.end(Ok(ending)),
             Err(error) => shared.end(Err(error)),
         }
     }
 }
 
-/// Enters the guest, and serves the exit.
-fn serve(number: usize, fd: &mut VcpuFd, shared: &Shared) -> Result<Option<Ending>> {
-    match fd.run() {
-        Ok(VcpuExit::IoIn(port, data)) => {
-            let data: *mut [u8] = data;
-            let width = port_width(fd);
-            // SAFETY: the slice lies in the page that KVM shares with this thread, which nobody touches until the
-            // next entry, and the only other reference to it is gone.
-            let data = unsafe { &mut *data };
-            for element in data.chunks_mut(width) {
-                lock(&shared.devices).read(port, element);
+struct Cpu<'a> {
+    number: usize,
+    fd: VcpuFd,
+    shared: &'a Shared,
+}
+
+impl Cpu<'_> {
+    /// Enters the guest, and serves the exit.
+    fn serve(&mut self) -> Result<Option<Ending>> {
+        match self.fd.run() {
+            Ok(VcpuExit::IoIn(port, data)) => {
+                let data: *mut [u8] = data;
+                self.count(Kind::PortRead);
+                let width = self.port_width();
+                // SAFETY: the slice lies in the page that KVM shares with this thread, which nobody touches until
+                // the next entry, and the only other reference to it is gone.
+                let data = unsafe { &mut *data };
+                let mut devices = lock(&self.shared.devices);
+                data.chunks_mut(width).for_each(|element| devices.read(port, element));
+                Ok(None)
             }
-            Ok(None)
-        }
-        Ok(VcpuExit::IoOut(port, data)) => {
-            let data: *const [u8] = data;
-            let width = port_width(fd);
-            // SAFETY: as above.
-            let data = unsafe { &*data };
-            let mut ending = None;
-            for element in data.chunks(width) {
-                ending = ending.or(lock(&shared.devices).write(port, element));
+            Ok(VcpuExit::IoOut(port, data)) => {
+                let data: *const [u8] = data;
+                self.count(match port {
+                    _ if port == CALL.start => Kind::VmiCall,
+                    _ if port == DOORBELL.start => Kind::VmiDoorbell,
+                    _ => Kind::PortWrite,
+                });
+                let width = self.port_width();
+                // SAFETY: as above.
+                let data = unsafe { &*data };
+                Ok(self.write_port(port, data, width))
             }
-            Ok(ending)
+            Ok(VcpuExit::MmioRead(_, data)) => {
+                data.fill(NOTHING);
+                self.count(Kind::MmioRead);
+                Ok(None)
+            }
+            Ok(VcpuExit::MmioWrite(..)) => {
+                self.count(Kind::MmioWrite);
+                Ok(None)
+            }
+            Ok(VcpuExit::X86Rdmsr(exit)) => {
+                let index = exit.index;
+                self.count(Kind::MsrRead);
+                let clock = self.shared.clock.as_ref().and_then(|clock| clock.read(self.number, index));
+                let action = clock.unwrap_or_else(|| self.shared.msrs.read(&self.fd, index));
+                self.answer_msr(action);
+                Ok(None)
+            }
+            Ok(VcpuExit::X86Wrmsr(exit)) => {
+                let (index, value) = (exit.index, exit.data);
+                self.count(Kind::MsrWrite);
+                let clock = self.shared.clock.as_ref();
+                let action = clock.and_then(|clock| clock.write(&self.fd, &self.shared.memory, self.number, index, value));
+                let action = action.unwrap_or_else(|| self.shared.msrs.write(&self.fd, index, value));
+                self.answer_msr(action);
+                Ok(None)
+            }
+            Ok(VcpuExit::Intr | VcpuExit::Hlt | VcpuExit::IrqWindowOpen) => {
+                self.count(Kind::Interrupted);
+                Ok(None)
+            }
+            Ok(VcpuExit::Shutdown) => {
+                self.count(Kind::Other);
+                Ok(Some(Ending::TripleFault))
+            }
+            Ok(other) => {
+                let reason = format!("{other:?}");
+                self.count(Kind::Other);
+                Err(self.gave_up(reason))
+            }
+            Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => {
+                self.count(Kind::Interrupted);
+                Ok(None)
+            }
+            Err(error) => Err(self.gave_up(error.to_string())),
         }
-        Ok(VcpuExit::MmioRead(_, data)) => {
-            data.fill(NOTHING);
-            Ok(None)
-        }
-        Ok(VcpuExit::MmioWrite(..) | VcpuExit::Intr | VcpuExit::Hlt | VcpuExit::IrqWindowOpen) => Ok(None),
-        Ok(VcpuExit::Shutdown) => Ok(Some(Ending::TripleFault)),
-        Ok(other) => {
-            let reason = format!("{other:?}");
-            Err(gave_up(number, fd, reason))
-        }
-        Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => {
-            fd.set_kvm_immediate_exit(0);
-            Ok(None)
-        }
-        Err(error) => Err(gave_up(number, fd, error.to_string())),
     }
-}
 
-/// Returns the width in bytes of the port access whose exit was returned last. A string instruction gives several
-/// elements in one exit.
-fn port_width(fd: &mut VcpuFd) -> usize {
-    // SAFETY: the reason of the exit says that this is the part of the union in use.
-    let io = unsafe { fd.get_kvm_run().__bindgen_anon_1.io };
-    usize::from(io.size).max(1)
-}
+    /// Serves a write of a port, by one element or, of a string instruction, several.
+    fn write_port(&self, port: u16, data: &[u8], width: usize) -> Option<Ending> {
+        let mut ending = None;
+        for element in data.chunks(width) {
+            if self.shared.is_over() {
+                break;
+            }
+            match port {
+                _ if port == CALL.start => {
+                    self.shared.interface.call(&self.shared.memory, self.shared, self.number, element);
+                }
+                // KVM turns a ring into an event; where it does not, it is passed on.
+                _ if port == DOORBELL.start => drop(self.shared.doorbell.write(1)),
+                _ => ending = ending.or(lock(&self.shared.devices).write(port, element)),
+            }
+        }
+        ending
+    }
 
-fn gave_up(cpu: usize, fd: &VcpuFd, reason: String) -> Error {
-    let address = fd.get_regs().map_or(0, |registers| registers.rip);
-    Error::KvmGaveUp { cpu, address, reason }
+    /// Does what a bad host does between two entries.
+    fn spoil(&self) {
+        if let Some(time) = self.shared.take_steal_time(self.number) {
+            add_steal_time(&self.fd, &self.shared.memory, time);
+        }
+        while let Some(left) = self.shared.holds.left(self.number).filter(|_| !self.shared.is_over()) {
+            thread::sleep(left.min(LOOK));
+        }
+    }
+
+    fn count(&self, kind: Kind) {
+        let address = self.shared.book.is_detailed().then(|| self.fd.sync_regs().regs.rip);
+        self.shared.book.count(self.number, kind, address);
+    }
+
+    /// Returns the width in bytes of the port access whose exit was returned last. A string instruction gives several
+    /// elements in one exit.
+    fn port_width(&mut self) -> usize {
+        // SAFETY: the reason of the exit says that this is the part of the union in use.
+        let io = unsafe { self.fd.get_kvm_run().__bindgen_anon_1.io };
+        usize::from(io.size).max(1)
+    }
+
+    /// Answers the access to a register whose exit was returned last.
+    fn answer_msr(&mut self, action: MsrAction) {
+        // SAFETY: the reason of the exit says that this is the part of the union in use.
+        let msr = unsafe { &mut self.fd.get_kvm_run().__bindgen_anon_1.msr };
+        match action {
+            MsrAction::Fault => msr.error = 1,
+            MsrAction::Done(value) => (msr.error, msr.data) = (0, value),
+        }
+    }
+
+    fn gave_up(&self, reason: String) -> Error {
+        let address = self.fd.get_regs().map_or(0, |registers| registers.rip);
+        Error::KvmGaveUp { cpu: self.number, address, reason }
+    }
 }

@@ -1,13 +1,19 @@
 //! Getting a thread out of the guest: by a signal that does nothing but interrupt.
 
-// UNSAFETY: none of its own; the handler runs between any two instructions and so may do nothing.
+use std::thread::JoinHandle;
+
 use libc::{c_int, c_void, siginfo_t};
-use vmm_sys_util::signal::{SIGRTMIN, register_signal_handler};
+use vmm_sys_util::signal::{Killable, SIGRTMIN, register_signal_handler};
 
 use crate::error::{Error, Result};
 
-/// Returns the signal.
-pub(super) fn signal() -> c_int {
+/// Interrupts a thread.
+pub(crate) fn kick_thread(thread: &JoinHandle<()>) {
+    // Refused only where the thread has ended.
+    let _ = thread.kill(signal());
+}
+
+fn signal() -> c_int {
     SIGRTMIN()
 }
 

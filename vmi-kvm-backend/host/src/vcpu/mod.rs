@@ -5,6 +5,6 @@ mod kick;
 mod state;
 mod thread;
 
-pub(crate) use kick::install_handler;
+pub(crate) use kick::{install_handler, kick_thread};
 pub(crate) use state::{enter_at, write_segments};
 pub(crate) use thread::Vcpu;

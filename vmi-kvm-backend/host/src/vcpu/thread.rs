@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
 use kvm_ioctls::VcpuFd;
-use vmm_sys_util::signal::Killable;
 
 use super::{exits, kick};
 use crate::error::{Error, Result};
@@ -40,6 +39,6 @@ impl Vcpu {
     /// Interrupts it. A kick between its last look around and its entry into the guest is lost, so callers kick
     /// again.
     pub(crate) fn kick(&self) {
-        let _ = self.thread.kill(kick::signal());
+        kick::kick_thread(&self.thread);
     }
 }

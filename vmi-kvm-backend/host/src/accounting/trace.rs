@@ -1,0 +1,148 @@
+//! All exits of the guest's CPUs, by address and reason, as Linux's tracing counts them: a histogram over the event
+//! `kvm:kvm_exit`, in an instance of tracefs that is this run's own.
+//!
+//! Source: Linux, `Documentation/trace/histogram.rst`. The kernel sums up itself, so nothing is lost on the way and the
+//! guest is not slowed by a reader.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Where tracefs is mounted.
+const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+const EVENT: &str = "events/kvm/kvm_exit";
+/// What is counted, and how many different addresses and reasons there may be.
+const TRIGGER: &str = "hist:keys=common_pid,guest_rip.hex,exit_reason:size=16384";
+
+/// The counting in the kernel; ended when dropped.
+#[derive(Debug)]
+pub(super) struct Trace {
+    instance: PathBuf,
+    /// Which CPU each thread runs.
+    threads: HashMap<i32, usize>,
+}
+
+/// What the kernel has counted.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub(super) struct Exits {
+    counts: HashMap<(i32, u32, u64), (usize, u64)>,
+    /// Exits that found no room.
+    pub(super) lost: u64,
+}
+
+impl Trace {
+    /// Starts counting.
+    ///
+    /// # Errors
+    ///
+    /// Says in a sentence why the kernel cannot count.
+    pub(super) fn start() -> Result<Self, String> {
+        let root = PLACES.iter().map(Path::new).find(|place| place.join("instances").is_dir());
+        let root = root.ok_or("tracefs is not mounted, or may not be read")?;
+        let instance = root.join(format!("instances/vmi-run-{}", std::process::id()));
+        fs::create_dir(&instance).map_err(|error| format!("`{}` cannot be made: {error}", instance.display()))?;
+        let trace = Self { instance, threads: HashMap::new() };
+        let trigger = trace.instance.join(EVENT).join("trigger");
+        fs::write(&trigger, TRIGGER).map_err(|error| format!("`{}` takes no histogram: {error}", trigger.display()))?;
+        Ok(trace)
+    }
+
+    /// Notes that this thread runs that CPU.
+    pub(super) fn attach(&mut self, cpu: usize) {
+        self.threads.insert(rustix::thread::gettid().as_raw_nonzero().get(), cpu);
+    }
+
+    /// Returns what was counted so far.
+    pub(super) fn read(&self) -> Option<Exits> {
+        let text = fs::read_to_string(self.instance.join(EVENT).join("hist")).ok()?;
+        Some(parse(&text, &self.threads))
+    }
+}
+
+impl Drop for Trace {
+    fn drop(&mut self) {
+        // Triggers go with their instance, but only where none holds the event.
+        let _ = fs::write(self.instance.join(EVENT).join("trigger"), format!("!{TRIGGER}"));
+        let _ = fs::remove_dir(&self.instance);
+    }
+}
+
+impl Exits {
+    /// Returns what was added since: CPU, reason, address, count.
+    pub(super) fn since(&self, before: &Self) -> impl Iterator<Item = (usize, u32, u64, u64)> {
+        self.counts.iter().filter_map(|(key @ (_, reason, address), (cpu, count))| {
+            let count = count - before.counts.get(key).map_or(0, |(_, count)| *count);
+            (count != 0).then_some((*cpu, *reason, *address, count))
+        })
+    }
+}
+
+/// Reads a histogram: a line for each key, and the number of hits that found no room.
+fn parse(text: &str, threads: &HashMap<i32, usize>) -> Exits {
+    let mut exits = Exits::default();
+    for line in text.lines() {
+        if let Some(lost) = line.trim().strip_prefix("Dropped:") {
+            exits.lost = lost.trim().parse().unwrap_or(0);
+        }
+        let Some((keys, rest)) = line.strip_prefix('{').and_then(|line| line.split_once('}')) else { continue };
+        let Some(count) = rest.split_once("hitcount:").and_then(|(_, count)| {
+            count.split_whitespace().next()?.parse().ok()
+        }) else {
+            continue;
+        };
+        let value = |name: &str| {
+            let field = keys.split(',').find_map(|field| field.trim().strip_prefix(name))?;
+            field.strip_prefix(':').map(str::trim)
+        };
+        let thread = value("common_pid").and_then(|value| value.parse().ok());
+        let address = value("guest_rip").and_then(|value| u64::from_str_radix(value, 16).ok());
+        let reason = value("exit_reason").and_then(|value| value.parse().ok());
+        if let (Some(thread), Some(address), Some(reason)) = (thread, address, reason)
+            && let Some(cpu) = threads.get(&thread)
+        {
+            exits.counts.insert((thread, reason, address), (*cpu, count));
+        }
+    }
+    exits
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "\
+# event histogram
+#
+# trigger info: hist:keys=common_pid,guest_rip.hex,exit_reason:vals=hitcount:sort=hitcount:size=16384 [active]
+#
+
+{ common_pid:        102, guest_rip:           200000, exit_reason:        123 } hitcount:          1
+{ common_pid:        103, guest_rip: ffffffff81000010, exit_reason:        114 } hitcount:      10000
+{ common_pid:          7, guest_rip:           200000, exit_reason:        114 } hitcount:          5
+
+Totals:
+    Hits: 10006
+    Entries: 3
+    Dropped: 2
+";
+
+    #[test]
+    fn a_histogram_is_read_for_the_threads_of_this_run_alone() {
+        let threads = HashMap::from([(102, 0), (103, 1)]);
+        let exits = parse(TEXT, &threads);
+        assert_eq!(exits.lost, 2);
+        let mut counts: Vec<_> = exits.since(&Exits::default()).collect();
+        counts.sort_unstable();
+        assert_eq!(counts, [(0, 123, 0x20_0000, 1), (1, 114, 0xffff_ffff_8100_0010, 10_000)]);
+        assert_eq!(exits.since(&parse(TEXT, &threads)).count(), 0);
+        let earlier = parse(&TEXT.replace("10000", "9000"), &threads);
+        assert_eq!(exits.since(&earlier).collect::<Vec<_>>(), [(1, 114, 0xffff_ffff_8100_0010, 1000)]);
+    }
+
+    #[test]
+    fn garbage_is_no_histogram() {
+        for text in ["", "{", "{ } hitcount:", "{ common_pid: x, guest_rip: 1, exit_reason: 2 } hitcount: 3"] {
+            assert_eq!(parse(text, &HashMap::from([(1, 0)])), Exits::default());
+        }
+    }
+}
