@@ -16,7 +16,7 @@ use super::{
     mutant::Mutant,
     platform::PLATFORM,
     tally::{Tally, equal},
-    trace,
+    trace, vmi_calls,
 };
 
 /// Runs what the command line asks for, prints the summary and ends the run:
@@ -30,10 +30,13 @@ use super::{
 /// | `power=shutdown`, `power=reboot` | that op, in the phase that `phase=` names: `before`, `after` or `teardown` |
 /// | `lives` | selection, with backends that rank, fail and come and go |
 /// | `trace` | reads of the clock, and as many control instructions, for a trace of exits |
+/// | `vmi-calls` | calls to a VMI host: their effect, what they cost in exits, and what hostile ones get |
+/// | `vmi-shutdown=CODE` | the end of the machine by a VMI host, with that code |
+/// | `vmi-flood=console`, `vmi-flood=doorbell` | that, without end |
 /// | `epoch=SECONDS` | tells the checks the time of day |
 /// | `hypercalls=undefined` | tells the checks that there is no hypervisor, not even a hidden one |
 ///
-/// The library itself heeds `nopv`, and the KVM backend `no-kvmclock`.
+/// The library itself heeds `nopv`, and the KVM backend `no-kvmclock` and `no-vmi`.
 pub fn run() -> ! {
     let command_line = CommandLine::new(PLATFORM.get().command_line());
     line!("vmi sample kernel {}, {} bytes of text", env!("CARGO_PKG_VERSION"), text_len());
@@ -51,6 +54,14 @@ pub fn run() -> ! {
         }
     } else if command_line.has("lives") {
         lives::run(&mut tally);
+    } else if command_line.has("vmi-calls") {
+        if start(&mut tally, &[&Kvm]).is_some() {
+            vmi_calls::run(&mut tally);
+        }
+    } else if let Some(code) = command_line.value("vmi-shutdown") {
+        vmi_calls::shutdown(&mut tally, code);
+    } else if let Some(what) = command_line.value("vmi-flood") {
+        vmi_calls::flood(&mut tally, what);
     } else if command_line.has("no-init") {
         natively("native", &mut tally);
     } else {

@@ -17,5 +17,6 @@ mod tally;
 mod timer;
 mod trace;
 mod trap;
+mod vmi_calls;
 
 pub use command::run;

@@ -50,6 +50,11 @@ pub fn holds(what: &'static str, condition: bool) -> Result<(), Failure> {
     if condition { Ok(()) } else { Err(failure) }
 }
 
+/// Demands that there is a value; returns it.
+pub fn present<T>(what: &'static str, value: Option<T>) -> Result<T, Failure> {
+    value.ok_or(Failure { what, found: 0, expected: Expected::True })
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { what, found, expected } = self;

@@ -1,0 +1,119 @@
+//! Calls to a VMI host: what they do, what they cost in exits, and what wrong and hostile ones get.
+
+// UNSAFETY: opens the block from which the calls are made.
+#![expect(unsafe_code)]
+
+mod cost;
+mod effect;
+mod hostile;
+
+use core::fmt;
+
+use vmi::Platform;
+use vmi_abi::{
+    Cpu,
+    hypercall::{CALLS_MAX, Statistics},
+};
+use vmi_kvm_backend::interface::{Announced, Block, Error, Interface};
+use vmi_native::Native;
+
+use super::{
+    console::line,
+    platform::PLATFORM,
+    tally::{Failure, Tally, Verdict, present},
+    trace,
+};
+
+/// The block of the only CPU, for as many calls as one batch can have.
+static BLOCK: Block<CALLS_MAX> = Block::new();
+
+/// Marks for the host's accounting: what lies between is [`trace::READS`] times `cpuid`, at one address.
+const CPUID_STARTS: u64 = 1;
+const CPUID_ENDS: u64 = 2;
+
+/// A check, the property that it checks, and the host that it asks.
+type Check = (&'static str, fn(&Interface) -> Verdict);
+
+/// Runs every check.
+pub fn run(tally: &mut Tally) {
+    let host = match open() {
+        Ok(host) => host,
+        Err(why) => return tally.fail("vmi", "the interface is announced", why),
+    };
+    for (name, check) in [effect::CHECKS, cost::CHECKS, hostile::CHECKS].into_iter().flatten() {
+        tally.count("vmi", name, check(&host));
+    }
+}
+
+/// Ends the machine with this code by the host; what comes back has failed.
+pub fn shutdown(tally: &mut Tally, code: &str) {
+    let Err(why) = open().and_then(|host| match code.parse() {
+        Ok(code) => host.shutdown(code).map_err(Why::Failed),
+        Err(_) => Err(Why::NoCode),
+    });
+    tally.fail("vmi", "shutdown", why);
+}
+
+/// Does nothing but print lines or ring the doorbell, as fast as it can, until the host ends it.
+pub fn flood(tally: &mut Tally, what: &str) {
+    let host = match open() {
+        Ok(host) => host,
+        Err(why) => return tally.fail("vmi", "flood", why),
+    };
+    line!("flood: {what}");
+    let error = loop {
+        let sent = match what {
+            "console" => host.console_line(&[b'x'; 80]),
+            "doorbell" => host.ring(),
+            _ => return tally.fail("vmi", what, "neither console nor doorbell"),
+        };
+        if let Err(error) = sent {
+            break error;
+        }
+    };
+    tally.fail("vmi", "flood", error);
+}
+
+/// Executes `cpuid` so often at one address, between two marks.
+fn cpuid_between_marks(host: &Interface) -> Result<(), Error> {
+    host.trace_mark(CPUID_STARTS, trace::READS)?;
+    control::trace_control(trace::READS);
+    host.trace_mark(CPUID_ENDS, trace::READS)
+}
+
+/// Why the host cannot be called.
+#[derive(Clone, Copy, Debug)]
+enum Why {
+    NotAnnounced,
+    NoCode,
+    Failed(Error),
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAnnounced => f.write_str("CPUID announces no VMI host of a known version"),
+            Self::NoCode => f.write_str("the code is not a number up to 255"),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+fn open() -> Result<Interface, Why> {
+    let announced = Announced::detect(&<Native as Cpu>::cpuid).ok_or(Why::NotAnnounced)?;
+    let physical = PLATFORM.get().physical_address(BLOCK.address());
+    // SAFETY: ring 0, on the CPU just asked; the image is loaded in one piece, at these addresses.
+    unsafe { announced.open(&BLOCK, physical) }.map_err(Why::Failed)
+}
+
+/// Demands that a call succeeds; returns its value.
+fn done<T>(what: &'static str, result: Result<T, Error>) -> Result<T, Failure> {
+    if let Err(error) = &result {
+        line!("{what}: {error}");
+    }
+    present(what, result.ok())
+}
+
+fn statistics(host: &Interface) -> Result<Statistics, Failure> {
+    done("statistics", host.statistics())
+}
