@@ -3,17 +3,20 @@
 // UNSAFETY: gives the loop a name that a trace can be held against.
 #![expect(unsafe_code)]
 
-use super::{console::line, insn::control::trace_control};
+use super::{console::line, insn::control::trace_control, vmi_calls};
 
 /// Turns of each loop.
 pub const READS: u64 = 10_000;
 
-/// Runs both loops and says where the code lies that reads.
+/// Runs both loops, between marks 1, 2 and 3 for a VMI host, and says where the code lies that reads.
 pub fn run() {
     line!("trace: reads {READS} clock {:#x}", vmi::table().time.now_ns as usize);
     let mut last = 0;
+    vmi_calls::mark(1);
     trace_reader(&mut last);
+    vmi_calls::mark(2);
     trace_control(READS);
+    vmi_calls::mark(3);
     line!("trace: last {last}");
 }
 

@@ -1,6 +1,7 @@
 //! The same over real guest memory, with another CPU of the guest that writes to the batch all the time.
 
 use std::sync::{
+    Barrier,
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     mpsc,
 };
@@ -120,4 +121,35 @@ fn a_batch_may_be_written_to_while_it_is_processed() {
         done.store(true, Relaxed);
     });
     assert!(writes.load(Relaxed) > 1000 && services.served.load(Relaxed) > 1000);
+}
+
+#[test]
+fn a_posted_batch_is_answered_once_whoever_rings() {
+    const ROUNDS: u64 = 2000;
+    let (memory, interface, services) = (memory(), Interface::new(1), Strict::default());
+    let put = |block: u64, status: Status, call: Call| {
+        memory.write_slice(&call.to_bytes(), GuestAddress(block + block_bytes(0) as u64)).expect("memory");
+        let header = Header { count: 1, status: status.0, ..header() };
+        memory.write_slice(&header.to_bytes(), GuestAddress(block)).expect("memory");
+    };
+    put(0x1000, Status::ASKED, Call::new(Number::POST_BLOCK, 0x2000, 0));
+    interface.call(&memory, &services, 0, &1_u32.to_le_bytes());
+    let (ring, rung) = (Barrier::new(3), Barrier::new(3));
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for _ in 0..ROUNDS {
+                    ring.wait();
+                    interface.doorbell(&memory, &services, 1);
+                    rung.wait();
+                }
+            });
+        }
+        for round in 1..=ROUNDS {
+            put(0x2000, Status::POSTED, Call::new(Number::TRACE_MARK, round, 0));
+            ring.wait();
+            rung.wait();
+            assert_eq!(services.served.load(Relaxed), round);
+        }
+    });
 }
