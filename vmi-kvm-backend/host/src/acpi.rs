@@ -94,8 +94,7 @@ fn fadt(dsdt: u64, present: Present) -> acpi_tables::fadt::FADT {
 }
 
 fn madt(cpus: usize) -> MADT {
-    let mut table =
-        MADT::new(OEM, TABLE, REVISION, LocalInterruptController::Address(layout::LOCAL_APIC));
+    let mut table = MADT::new(OEM, TABLE, REVISION, LocalInterruptController::Address(layout::LOCAL_APIC));
     for cpu in 0..cpus {
         table.add_structure(ProcessorLocalApic::new(cpu as u8, cpu as u8, EnabledStatus::Enabled));
     }

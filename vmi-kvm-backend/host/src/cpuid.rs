@@ -64,7 +64,12 @@ impl Leaves {
         });
         let at = found.unwrap_or_else(|| {
             let flags = if subleaf == 0 { 0 } else { SIGNIFICANT_INDEX };
-            self.entries.push(kvm_cpuid_entry2 { function: leaf, index: subleaf, flags, ..Default::default() });
+            self.entries.push(kvm_cpuid_entry2 {
+                function: leaf,
+                index: subleaf,
+                flags,
+                ..Default::default()
+            });
             self.entries.len() - 1
         });
         &mut self.entries[at]

@@ -128,7 +128,8 @@ impl Machine {
             cpus.push(cpu);
         }
         vcpu::enter_at(&cpus[0], &start)?;
-        let counters = if config.statistics { cpus.iter().filter_map(Counters::open).collect() } else { vec![] };
+        let counters =
+            if config.statistics { cpus.iter().filter_map(Counters::open).collect() } else { vec![] };
 
         let event = |flags| EventFd::new(flags).map_err(Error::system("make an event"));
         let doorbell = event(0)?;

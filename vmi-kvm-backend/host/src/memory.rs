@@ -71,7 +71,8 @@ pub fn allocate(bytes: u64) -> Result<Memory> {
     let system = rustix::system::sysinfo();
     // The type of these fields differs between C libraries.
     #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
-    let available = (system.totalram as u64 + system.totalswap as u64).saturating_mul(u64::from(system.mem_unit));
+    let available =
+        (system.totalram as u64 + system.totalswap as u64).saturating_mul(u64::from(system.mem_unit));
     if bytes > available {
         return Err(Error::MemoryTooLarge { asked: bytes, available });
     }

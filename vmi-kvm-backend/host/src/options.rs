@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{CommandFactory, Parser, ValueEnum};
+use clap::{ArgAction, CommandFactory, Parser, ValueEnum};
 
 use crate::bad_host::{BadHost, Claim, ClockFault, CpuidRule, FailedCall, Hold, MsrRule, Steal};
 use crate::boot::Boot;
@@ -15,7 +15,8 @@ const BAD: &str = "Bad host";
 
 /// Run a kernel under KVM, and speak VMI with it.
 #[derive(Debug, Parser)]
-#[command(name = "vmi-run", version, max_term_width = 80)]
+#[command(name = "vmi-run", version, disable_help_flag = true)]
+#[command(override_usage = "vmi-run [OPTIONS] IMAGE [-- ARGUMENTS...]")]
 #[command(after_help = "The exit status is the guest's; 124 time limit, 125 failure, 126 guest crashed.")]
 pub struct Options {
     /// The kernel: a PVH ELF file or a Linux bzImage
@@ -43,11 +44,15 @@ pub struct Options {
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     limit: Option<Duration>,
     /// Count exits, and tell at the end: table or json
-    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true, default_missing_value = "table")]
+    #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true)]
+    #[arg(default_missing_value = "table", hide_possible_values = true)]
     pub stats: Option<Format>,
     /// Say how the run ended
     #[arg(short, long)]
     pub verbose: bool,
+    /// Print help
+    #[arg(short, long, action = ArgAction::HelpShort)]
+    help: Option<bool>,
     /// Tell of the options that make a bad host of this one
     #[arg(long)]
     pub help_bad_host: bool,
@@ -116,10 +121,14 @@ impl Options {
     /// Returns the help on the options that make a bad host.
     pub fn help_on_bad_host() -> String {
         let mut help = String::from("Options that make a bad host of this one, for tests:\n");
-        for option in Self::command().get_arguments().filter(|option| option.get_help_heading() == Some(BAD)) {
+        for option in Self::command().get_arguments().filter(|option| option.get_help_heading() == Some(BAD))
+        {
             let value = option.get_value_names().and_then(|names| names.first()).map_or("", |name| name);
             let name = option.get_long().unwrap_or_default();
-            help += &format!("  --{name} {value}\n          {}\n", option.get_help().cloned().unwrap_or_default());
+            help += &format!(
+                "  --{name} {value}\n          {}\n",
+                option.get_help().cloned().unwrap_or_default()
+            );
         }
         help
     }
@@ -139,4 +148,44 @@ fn size(text: &str) -> std::result::Result<u64, String> {
 fn seconds(text: &str) -> std::result::Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "a number of seconds".to_owned())?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_fits_on_a_screen_and_leaves_nothing_out() {
+        let help = Options::command().render_help().to_string();
+        let bad = Options::help_on_bad_host();
+        for text in [&help, &bad] {
+            assert!(text.lines().count() <= 24, "{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        }
+        for option in Options::command().get_arguments() {
+            let Some(name) = option.get_long() else { continue };
+            assert!(help.contains(&format!("--{name}")) || bad.contains(&format!("--{name} ")), "{name}");
+            assert!(option.get_help().is_some(), "{name}");
+        }
+    }
+
+    #[test]
+    fn sizes_have_units() {
+        assert_eq!(size("4096"), Ok(4096));
+        assert_eq!(size("3G"), Ok(3 << 30));
+        assert_eq!(size("512k"), Ok(512 << 10));
+        for text in ["", "M", "-1", "1T", "99999999999999G", "1.5G"] {
+            assert!(size(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn arguments_stand_behind_two_dashes() {
+        let options = Options::try_parse_from(["vmi-run", "-m", "2G", "image", "--", "-m", "x"]).unwrap();
+        let config = options.config();
+        assert_eq!((config.memory_bytes, config.boot.command_line.as_str()), (2 << 30, "-m x"));
+        assert!(Options::try_parse_from(["vmi-run"]).is_err());
+        assert!(Options::try_parse_from(["vmi-run", "image", "argument"]).is_err());
+        assert!(Options::try_parse_from(["vmi-run", "--without", "floppy", "image"]).is_err());
+    }
 }

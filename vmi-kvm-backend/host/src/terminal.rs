@@ -45,7 +45,8 @@ impl Raw {
         let before = tcgetattr(&input).map_err(Error::system("read the terminal's mode"))?;
         let before = BEFORE.get_or_init(|| before);
         for signal in FATAL {
-            register_signal_handler(signal, restore_and_die).map_err(Error::system("install a signal handler"))?;
+            register_signal_handler(signal, restore_and_die)
+                .map_err(Error::system("install a signal handler"))?;
         }
         let ordinary = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
@@ -55,7 +56,12 @@ impl Raw {
         let mut raw = before.clone();
         raw.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO | LocalModes::IEXTEN);
         // The guest's keys; Ctrl-C alone is ours.
-        for key in [SpecialCodeIndex::VSUSP, SpecialCodeIndex::VQUIT, SpecialCodeIndex::VSTART, SpecialCodeIndex::VSTOP] {
+        for key in [
+            SpecialCodeIndex::VSUSP,
+            SpecialCodeIndex::VQUIT,
+            SpecialCodeIndex::VSTART,
+            SpecialCodeIndex::VSTOP,
+        ] {
             raw.special_codes[key] = 0;
         }
         raw.special_codes[SpecialCodeIndex::VMIN] = 1;
@@ -104,7 +110,8 @@ pub fn take_signals() -> Result<OwnedFd> {
     }
     let signals = create_sigset(&ENDING).map_err(Error::system("name the signals"))?;
     // SAFETY: the set is initialised, and -1 asks for a new descriptor.
-    let descriptor = unsafe { libc::signalfd(-1, &raw const signals, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
+    let descriptor =
+        unsafe { libc::signalfd(-1, &raw const signals, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK) };
     if descriptor < 0 {
         return Err(Error::System { what: "wait for signals", reason: io::Error::last_os_error() });
     }

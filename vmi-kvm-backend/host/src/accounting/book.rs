@@ -6,10 +6,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use super::kind::Kind;
+use super::reason::Vendor;
 use super::statistics::{Count, KernelCount, Mark, Span, Statistics};
 use super::symbols::Symbols;
 use super::trace::{Exits, Trace};
-use super::reason::Vendor;
 use crate::shared::lock;
 
 const KINDS: usize = Kind::ALL.len();
@@ -62,7 +62,10 @@ impl Book {
             Err(reason) => (None, Some(reason)),
         };
         let kinds = vec![[0; KINDS]; self.cpus.len()];
-        Self { detail: Some(Mutex::new(Detail { trace, kernel_missing, kinds, ..Detail::default() })), ..self }
+        Self {
+            detail: Some(Mutex::new(Detail { trace, kernel_missing, kinds, ..Detail::default() })),
+            ..self
+        }
     }
 
     /// Tells whether it counts by address.

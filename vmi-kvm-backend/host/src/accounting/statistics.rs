@@ -68,7 +68,9 @@ impl Span {
 
     /// Returns how many exits there were in all, where the kernel tells.
     pub fn kernel_total(&self) -> Option<u64> {
-        self.kernel.as_ref().map(|counts| counts.iter().map(|count| count.count).sum::<u64>() + self.kernel_lost)
+        self.kernel
+            .as_ref()
+            .map(|counts| counts.iter().map(|count| count.count).sum::<u64>() + self.kernel_lost)
     }
 }
 

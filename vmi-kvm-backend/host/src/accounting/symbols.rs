@@ -28,7 +28,9 @@ impl Symbols {
         let cache = ReadCache::new(file);
         let Ok(elf) = ElfFile64::<Endianness, _>::parse(&cache) else { return Self::default() };
         let mut found = Self::default();
-        for symbol in elf.symbols().filter(|symbol| symbol.is_definition() && symbol.kind() == SymbolKind::Text) {
+        for symbol in
+            elf.symbols().filter(|symbol| !symbol.is_undefined() && symbol.kind() == SymbolKind::Text)
+        {
             if let Ok(name) = symbol.name() {
                 let name = format!("{:#}", rustc_demangle::demangle(name));
                 found.symbols.push((symbol.address(), symbol.size(), name));
@@ -65,7 +67,8 @@ impl Symbols {
             *size == 0 || address - start <= *size
         });
         // An address just behind a site is what some exits leave.
-        let at = |(start, end, op): &(u64, u64, &'static str)| (*start..*end).contains(&address).then_some(*op);
+        let at =
+            |(start, end, op): &(u64, u64, &'static str)| (*start..*end).contains(&address).then_some(*op);
         let behind = |(_, end, op): &(u64, u64, &'static str)| (*end == address).then_some(*op);
         let op = self.sites.iter().find_map(at).or_else(|| self.sites.iter().find_map(behind));
         let offset = symbol.map_or(0, |(start, ..)| address - start);

@@ -19,12 +19,17 @@ impl fmt::Display for Statistics {
             writeln!(f, "exits that KVM serves itself were not counted: {reason}")?;
         }
         for (cpu, counters) in self.counters.iter().enumerate() {
-            let shown = counters.iter().filter(|(name, value)| **value != 0 && COUNTERS.contains(&name.as_str()));
+            let shown =
+                counters.iter().filter(|(name, value)| **value != 0 && COUNTERS.contains(&name.as_str()));
             let shown: Vec<String> = shown.map(|(name, value)| format!("{name} {value}")).collect();
             writeln!(f, "KVM's counters of CPU {cpu}: {}", shown.join(", "))?;
         }
-        let vmi: Vec<String> =
-            self.vmi.iter().filter(|(_, value)| **value != 0).map(|(name, value)| format!("{name} {value}")).collect();
+        let vmi: Vec<String> = self
+            .vmi
+            .iter()
+            .filter(|(_, value)| **value != 0)
+            .map(|(name, value)| format!("{name} {value}"))
+            .collect();
         if !vmi.is_empty() {
             writeln!(f, "VMI: {}", vmi.join(", "))?;
         }
@@ -47,7 +52,9 @@ const COUNTERS: [&str; 9] = [
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = |mark: Option<Mark>, none: &str| mark.map_or(none.to_owned(), |mark| format!("mark {}", mark.mark));
+        let name = |mark: Option<Mark>, none: &str| {
+            mark.map_or(none.to_owned(), |mark| format!("mark {}", mark.mark))
+        };
         write!(f, "from {} to {}: ", name(self.from, "the start"), name(self.to, "the end"))?;
         match self.kernel_total() {
             Some(total) => writeln!(f, "{total} exits, {} of them to user space", self.user_total())?,

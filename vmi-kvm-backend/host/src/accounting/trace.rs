@@ -40,10 +40,12 @@ impl Trace {
         let root = PLACES.iter().map(Path::new).find(|place| place.join("instances").is_dir());
         let root = root.ok_or("tracefs is not mounted, or may not be read")?;
         let instance = root.join(format!("instances/vmi-run-{}", std::process::id()));
-        fs::create_dir(&instance).map_err(|error| format!("`{}` cannot be made: {error}", instance.display()))?;
+        fs::create_dir(&instance)
+            .map_err(|error| format!("`{}` cannot be made: {error}", instance.display()))?;
         let trace = Self { instance, threads: HashMap::new() };
         let trigger = trace.instance.join(EVENT).join("trigger");
-        fs::write(&trigger, TRIGGER).map_err(|error| format!("`{}` takes no histogram: {error}", trigger.display()))?;
+        fs::write(&trigger, TRIGGER)
+            .map_err(|error| format!("`{}` takes no histogram: {error}", trigger.display()))?;
         Ok(trace)
     }
 
@@ -84,10 +86,12 @@ fn parse(text: &str, threads: &HashMap<i32, usize>) -> Exits {
         if let Some(lost) = line.trim().strip_prefix("Dropped:") {
             exits.lost = lost.trim().parse().unwrap_or(0);
         }
-        let Some((keys, rest)) = line.strip_prefix('{').and_then(|line| line.split_once('}')) else { continue };
-        let Some(count) = rest.split_once("hitcount:").and_then(|(_, count)| {
-            count.split_whitespace().next()?.parse().ok()
-        }) else {
+        let Some((keys, rest)) = line.strip_prefix('{').and_then(|line| line.split_once('}')) else {
+            continue;
+        };
+        let Some(count) =
+            rest.split_once("hitcount:").and_then(|(_, count)| count.split_whitespace().next()?.parse().ok())
+        else {
             continue;
         };
         let value = |name: &str| {
@@ -141,7 +145,8 @@ Totals:
 
     #[test]
     fn garbage_is_no_histogram() {
-        for text in ["", "{", "{ } hitcount:", "{ common_pid: x, guest_rip: 1, exit_reason: 2 } hitcount: 3"] {
+        for text in ["", "{", "{ } hitcount:", "{ common_pid: x, guest_rip: 1, exit_reason: 2 } hitcount: 3"]
+        {
             assert_eq!(parse(text, &HashMap::from([(1, 0)])), Exits::default());
         }
     }

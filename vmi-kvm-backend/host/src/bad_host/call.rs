@@ -19,13 +19,17 @@ impl FromStr for FailedCall {
     fn from_str(text: &str) -> Result<Self> {
         let (call, status) = text.split_once('=').map_or((None, text), |(call, status)| (Some(call), status));
         let number = call.map(|call| {
-            let known = || Number::ALL.iter().filter_map(|number| number.name()).collect::<Vec<_>>().join(", ");
-            Number::named(call)
-                .ok_or_else(|| Error::Option(format!("there is no VMI call `{call}`; the calls are {}", known())))
+            let known =
+                || Number::ALL.iter().filter_map(|number| number.name()).collect::<Vec<_>>().join(", ");
+            Number::named(call).ok_or_else(|| {
+                Error::Option(format!("there is no VMI call `{call}`; the calls are {}", known()))
+            })
         });
-        let known = || Status::REFUSALS.iter().filter_map(|status| status.name()).collect::<Vec<_>>().join(", ");
-        let status = Status::named(status)
-            .ok_or_else(|| Error::Option(format!("there is no refusal `{status}`; the refusals are {}", known())))?;
+        let known =
+            || Status::REFUSALS.iter().filter_map(|status| status.name()).collect::<Vec<_>>().join(", ");
+        let status = Status::named(status).ok_or_else(|| {
+            Error::Option(format!("there is no refusal `{status}`; the refusals are {}", known()))
+        })?;
         Ok(Self { number: number.transpose()?, status })
     }
 }
@@ -36,7 +40,10 @@ mod tests {
 
     #[test]
     fn a_call_or_all_of_them() {
-        assert_eq!("failed".parse::<FailedCall>().unwrap(), FailedCall { number: None, status: Status::FAILED });
+        assert_eq!(
+            "failed".parse::<FailedCall>().unwrap(),
+            FailedCall { number: None, status: Status::FAILED }
+        );
         let one = FailedCall { number: Some(Number::WALL_CLOCK), status: Status::INVALID };
         assert_eq!("wall-clock=invalid".parse::<FailedCall>().unwrap(), one);
         for text in ["", "done", "wall-clock", "nothing=failed", "wall-clock=done"] {

@@ -20,7 +20,8 @@ const WALL_CLOCK: [u32; 2] = [0x11, 0x4b56_4d00];
 const SYSTEM_TIME: [u32; 2] = [0x12, 0x4b56_4d01];
 const TSC: u32 = 0x10;
 const ENABLED: u64 = 1;
-/// Flags of the page.
+/// Where the flags are in the page, and what they say.
+const FLAGS: u64 = 29;
 const STABLE: u8 = 1 << 0;
 const PAUSED: u8 = 1 << 1;
 /// How often a page that does not stay as it is changes.
@@ -146,7 +147,14 @@ impl Clock {
     }
 
     /// Serves a write of a register, if it is one of the page's.
-    pub(crate) fn write(&self, fd: &VcpuFd, memory: &Memory, cpu: usize, index: u32, value: u64) -> Option<MsrAction> {
+    pub(crate) fn write(
+        &self,
+        fd: &VcpuFd,
+        memory: &Memory,
+        cpu: usize,
+        index: u32,
+        value: u64,
+    ) -> Option<MsrAction> {
         if WALL_CLOCK.contains(&index) && self.fault == ClockFault::Stale {
             if !msr::set(fd, index, value) {
                 return Some(MsrAction::Fault);
@@ -178,7 +186,8 @@ impl Clock {
                 ClockFault::Paused => info.flags |= PAUSED,
                 ClockFault::Apart => {
                     info.flags = 0;
-                    info.system_time = info.system_time.wrapping_add((self.pages.len() - cpu) as u64 * STEP_NS);
+                    info.system_time =
+                        info.system_time.wrapping_add((self.pages.len() - cpu) as u64 * STEP_NS);
                 }
                 ClockFault::Torn | ClockFault::Back | ClockFault::Stale => {}
             }
@@ -217,6 +226,10 @@ impl Clock {
                 ClockFault::Back if round / STEP_PERIODS % 2 == 1 => {
                     info.system_time = info.system_time.wrapping_sub(STEP_NS);
                     write(memory, page, &info, version);
+                }
+                // The guest takes the flag away when it has seen it; all else is left as it is.
+                ClockFault::Paused => {
+                    let _ = memory.write(page + FLAGS, &[info.flags]);
                 }
                 _ => write(memory, page, &info, version),
             }

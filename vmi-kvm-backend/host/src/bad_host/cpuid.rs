@@ -30,7 +30,8 @@ impl FromStr for CpuidRule {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let form = || Error::Option(format!("`{text}` is not of the form LEAF[.SUBLEAF]:REGISTER=VALUE[/MASK]"));
+        let form =
+            || Error::Option(format!("`{text}` is not of the form LEAF[.SUBLEAF]:REGISTER=VALUE[/MASK]"));
         let (leaf, rest) = text.split_once(':').ok_or_else(form)?;
         let (register, bits) = rest.split_once('=').ok_or_else(form)?;
         let (leaf, subleaf) = leaf.split_once('.').unwrap_or((leaf, "0"));

@@ -24,7 +24,8 @@ impl FromStr for Hold {
         let [mark, cpu, millis] = parts[..] else {
             return Err(Error::Option(format!("`{text}` is not of the form MARK:CPU:MILLISECONDS")));
         };
-        let cpu = usize::try_from(number(cpu)?).map_err(|_| Error::Option(format!("there is no CPU {cpu}")))?;
+        let cpu =
+            usize::try_from(number(cpu)?).map_err(|_| Error::Option(format!("there is no CPU {cpu}")))?;
         Ok(Self { mark: number(mark)?, cpu, time: Duration::from_millis(number(millis)?) })
     }
 }
@@ -57,7 +58,8 @@ impl Holds {
     /// Returns how long a CPU is still held.
     pub(crate) fn left(&self, cpu: usize) -> Option<Duration> {
         let mut until = lock(self.until.get(cpu)?);
-        let left = until.map(|until| until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero());
+        let left =
+            until.map(|until| until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero());
         if left.is_none() {
             *until = None;
         }

@@ -9,15 +9,15 @@ mod steal;
 mod value;
 
 pub use call::FailedCall;
-pub use clock::ClockFault;
 pub(crate) use clock::Clock;
+pub use clock::ClockFault;
 pub use cpuid::{Claim, CpuidRule};
 pub use hold::Hold;
 pub(crate) use hold::Holds;
 pub use msr::MsrRule;
 pub(crate) use msr::{MsrAction, Msrs};
-pub(crate) use steal::add_steal_time;
 pub use steal::Steal;
+pub(crate) use steal::add_steal_time;
 
 /// Everything that a host can do badly.
 #[derive(Clone, Debug, Default)]

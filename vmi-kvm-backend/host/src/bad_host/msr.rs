@@ -52,14 +52,18 @@ impl Msrs {
     ///
     /// Fails where there are too many, or where KVM cannot give them away.
     pub(crate) fn take_over(vm: &VmFd, rules: &[MsrRule], further: &[u32]) -> Result<Self> {
-        let mut indices: Vec<u32> = rules.iter().map(|rule| rule.index).chain(further.iter().copied()).collect();
+        let mut indices: Vec<u32> =
+            rules.iter().map(|rule| rule.index).chain(further.iter().copied()).collect();
         indices.sort_unstable();
         indices.dedup();
         if indices.is_empty() {
             return Ok(Self::default());
         }
         if indices.len() > MOST {
-            return Err(Error::Option(format!("{} registers are to be overridden, and KVM takes {MOST}", indices.len())));
+            return Err(Error::Option(format!(
+                "{} registers are to be overridden, and KVM takes {MOST}",
+                indices.len()
+            )));
         }
         if !vm.check_extension(Cap::X86UserSpaceMsr) || !vm.check_extension(Cap::X86MsrFilter) {
             return Err(Error::KvmLacks("registers served by its user (KVM_CAP_X86_MSR_FILTER)"));

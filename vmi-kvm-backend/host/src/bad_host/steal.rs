@@ -33,7 +33,9 @@ impl FromStr for Steal {
 /// Adds to the steal time of the CPU, if the guest has registered a page for it. To be called on the CPU's thread: KVM
 /// writes the page only while that thread enters or leaves the guest.
 pub(crate) fn add_steal_time(fd: &VcpuFd, memory: &Memory, time: Duration) {
-    let Some(page) = msr::get(fd, MSR).filter(|page| page & ENABLED != 0).map(|page| page & ADDRESS) else { return };
+    let Some(page) = msr::get(fd, MSR).filter(|page| page & ENABLED != 0).map(|page| page & ADDRESS) else {
+        return;
+    };
     let mut steal = [0; 8];
     let (Ok(version), Ok(())) = (memory.load(page + VERSION), memory.read(page, &mut steal)) else { return };
     let steal = u64::from_le_bytes(steal).wrapping_add(time.as_nanos() as u64);

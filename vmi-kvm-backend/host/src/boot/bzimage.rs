@@ -64,7 +64,8 @@ pub(super) fn load(
     rsdp: Option<u64>,
 ) -> Result<Start> {
     let refuse = |reason: String| Error::OldLinux { path: boot.image.clone(), reason };
-    let get = |page: &[u8], at: usize| u32::from_le_bytes([page[at], page[at + 1], page[at + 2], page[at + 3]]);
+    let get =
+        |page: &[u8], at: usize| u32::from_le_bytes([page[at], page[at + 1], page[at + 2], page[at + 3]]);
     let mut page = header(boot, image)?;
     let version = get(&*page, zero_page::VERSION) as u16;
     if version < VERSION_MIN {
@@ -89,7 +90,8 @@ pub(super) fn load(
     }
     // It unpacks itself within `init_size` bytes from where it is loaded, if that is where it prefers to be.
     let needed = body.max(u64::from(get(&*page, zero_page::INIT_SIZE)));
-    let preferred = u64::from_le_bytes(page[zero_page::PREF_ADDRESS..][..8].try_into().unwrap_or([0; 8])).max(IMAGE_MIN);
+    let preferred =
+        u64::from_le_bytes(page[zero_page::PREF_ADDRESS..][..8].try_into().unwrap_or([0; 8])).max(IMAGE_MIN);
     let available = IMAGE_MIN..bytes.min(HOLE.start);
     let end = preferred.max(IMAGE_MIN).saturating_add(needed);
     if end > available.end {
@@ -141,7 +143,8 @@ pub(super) fn load(
 fn header(boot: &Boot, image: &mut File) -> Result<Box<[u8; zero_page::SIZE]>> {
     let mut page = Box::new([0; zero_page::SIZE]);
     let cannot = |reason| Error::File { path: boot.image.clone(), reason };
-    let damaged = || Error::Damaged { path: boot.image.clone(), reason: "it ends within its header".to_owned() };
+    let damaged =
+        || Error::Damaged { path: boot.image.clone(), reason: "it ends within its header".to_owned() };
     let mut start = [0; 0x300];
     image.rewind().map_err(cannot)?;
     image.read_exact(&mut start).map_err(|_| damaged())?;

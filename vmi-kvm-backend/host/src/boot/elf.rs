@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::path::Path;
 
-use object::elf::{EM_X86_64, NoteType, PT_LOAD, PT_NOTE};
-use object::read::elf::{ElfFile64, ProgramHeader};
+use object::elf::{EM_X86_64, FileHeader64, NoteType, PT_LOAD, PT_NOTE};
+use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, ReadCache, ReadRef};
 
 use crate::error::{Error, Result};
@@ -28,7 +28,8 @@ pub(super) struct Checked {
 ///
 /// Names what is wrong with it.
 pub(super) fn check(path: &Path, file: &File, ram_bytes: u64) -> Result<Checked> {
-    let damaged = |reason: &dyn std::fmt::Display| Error::Damaged { path: path.to_owned(), reason: reason.to_string() };
+    let damaged =
+        |reason: &dyn std::fmt::Display| Error::Damaged { path: path.to_owned(), reason: reason.to_string() };
     let data = ReadCache::new(file);
     let data = &data;
     let mut ident = [0; 20];
@@ -39,13 +40,15 @@ pub(super) fn check(path: &Path, file: &File, ram_bytes: u64) -> Result<Checked>
     if ident[4..6] != [2, 1] || u16::from_le_bytes([ident[18], ident[19]]) != EM_X86_64.0 {
         return Err(Error::WrongElf(path.to_owned()));
     }
-    let elf = ElfFile64::<Endianness, _>::parse(data).map_err(|error| damaged(&error))?;
-    let endian = elf.endian();
+    // Sections are none of a loader's business, and may be damaged or gone.
+    let elf = FileHeader64::<Endianness>::parse(data).map_err(|error| damaged(&error))?;
+    let endian = elf.endian().map_err(|error| damaged(&error))?;
+    let headers = elf.program_headers(endian, data).map_err(|error| damaged(&error))?;
     let length = data.len().map_err(|()| damaged(&"its length cannot be told"))?;
     let available = IMAGE_MIN..ram_bytes.min(HOLE.start);
     let mut segments = Vec::new();
     let mut entry = None;
-    for header in elf.elf_program_headers() {
+    for header in headers {
         let (offset, in_file) = header.file_range(endian);
         let kind = header.p_type(endian);
         if kind != PT_LOAD && kind != PT_NOTE {

@@ -63,7 +63,8 @@ pub struct Present {
 
 impl Present {
     /// All devices.
-    pub const ALL: Self = Self { serial: true, exit: true, reset: true, power: true, pvpanic: true, rtc: true };
+    pub const ALL: Self =
+        Self { serial: true, exit: true, reset: true, power: true, pvpanic: true, rtc: true };
 
     /// Leaves a device out.
     pub fn without(&mut self, device: Name) {

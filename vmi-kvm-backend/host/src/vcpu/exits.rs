@@ -90,7 +90,8 @@ impl Cpu<'_> {
                 let (index, value) = (exit.index, exit.data);
                 self.count(Kind::MsrWrite);
                 let clock = self.shared.clock.as_ref();
-                let action = clock.and_then(|clock| clock.write(&self.fd, &self.shared.memory, self.number, index, value));
+                let action = clock
+                    .and_then(|clock| clock.write(&self.fd, &self.shared.memory, self.number, index, value));
                 let action = action.unwrap_or_else(|| self.shared.msrs.write(&self.fd, index, value));
                 self.answer_msr(action);
                 Ok(None)

@@ -57,7 +57,8 @@ fn descriptor(segment: &kvm_segment) -> u64 {
 ///
 /// Fails where the guest's memory does.
 pub(crate) fn write_segments(memory: &Memory) -> Result<()> {
-    let table = [0, 0, descriptor(&flat(CODE, TYPE_CODE)), descriptor(&flat(DATA, TYPE_DATA)), descriptor(&tss())];
+    let table =
+        [0, 0, descriptor(&flat(CODE, TYPE_CODE)), descriptor(&flat(DATA, TYPE_DATA)), descriptor(&tss())];
     memory::write(memory, GDT, table.map(u64::to_le_bytes).as_flattened())
 }
 
