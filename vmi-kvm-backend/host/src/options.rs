@@ -12,6 +12,8 @@ use crate::machine::Config;
 
 /// The heading under which the options for a bad host stand.
 const BAD: &str = "Bad host";
+/// The ways in which the clock page can be spoiled.
+const CLOCK_FAULTS: &str = "odd|torn|back|shift=N|zero|future|paused|apart|stale";
 
 /// Run a kernel under KVM, and speak VMI with it.
 #[derive(Debug, Parser)]
@@ -25,19 +27,19 @@ pub struct Options {
     /// The kernel's command line
     #[arg(last = true)]
     arguments: Vec<String>,
-    /// Memory, with K, M or G behind the number
+    /// Memory; K, M or G may follow
     #[arg(short, long, value_name = "SIZE", default_value = "128M", value_parser = size)]
     memory: u64,
     /// How many CPUs
     #[arg(short, long, value_name = "N", default_value_t = 1)]
     cpus: usize,
-    /// First file system of a Linux kernel, first module of another
+    /// First file system of Linux, first module of another
     #[arg(short, long, value_name = "FILE")]
     initrd: Option<PathBuf>,
     /// A further module; may be given again
     #[arg(long, value_name = "FILE")]
     module: Vec<PathBuf>,
-    /// Leave a device out: serial, exit, reset, power, pvpanic, rtc
+    /// Leave out: serial, exit, reset, power, pvpanic, rtc
     #[arg(long, value_name = "DEVICE")]
     without: Vec<Name>,
     /// End the guest after so many seconds
@@ -68,8 +70,8 @@ pub struct Options {
     /// Answer VMI calls with a refusal
     #[arg(long, value_name = "[CALL=]STATUS", help_heading = BAD, hide = true)]
     fail: Option<FailedCall>,
-    /// Spoil the clock page: odd, torn, back, shift=N, zero, future, paused, apart, stale
-    #[arg(long, value_name = "FAULT", help_heading = BAD, hide = true)]
+    /// Spoil the clock page
+    #[arg(long, value_name = CLOCK_FAULTS, help_heading = BAD, hide = true)]
     clock: Option<ClockFault>,
     /// Hold a CPU off at a mark
     #[arg(long, value_name = "MARK:CPU:MILLISECONDS", help_heading = BAD, hide = true)]

@@ -51,13 +51,15 @@ impl Symbols {
 
     /// Returns what is at an address, virtual or, before the image has turned on paging, physical.
     pub(super) fn find(&self, address: u64) -> Option<Place> {
-        self.find_virtual(address).or_else(|| {
-            let moved = self.segments.iter().find_map(|(from, size, to)| {
-                let offset = address.checked_sub(*from).filter(|offset| offset < size)?;
-                Some(to.wrapping_add(offset))
-            });
-            self.find_virtual(moved.filter(|moved| *moved != address)?)
-        })
+        let within = |start: u64, size: u64| address.checked_sub(start).filter(|offset| *offset < size);
+        if self.segments.iter().any(|(_, size, start)| within(*start, *size).is_some()) {
+            return self.find_virtual(address);
+        }
+        let (offset, start) = self
+            .segments
+            .iter()
+            .find_map(|(from, size, to)| within(*from, *size).map(|offset| (offset, *to)))?;
+        self.find_virtual(start.wrapping_add(offset))
     }
 
     fn find_virtual(&self, address: u64) -> Option<Place> {

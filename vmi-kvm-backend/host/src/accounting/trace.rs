@@ -139,7 +139,7 @@ Totals:
         counts.sort_unstable();
         assert_eq!(counts, [(0, 123, 0x20_0000, 1), (1, 114, 0xffff_ffff_8100_0010, 10_000)]);
         assert_eq!(exits.since(&parse(TEXT, &threads)).count(), 0);
-        let earlier = parse(&TEXT.replace("10000", "9000"), &threads);
+        let earlier = parse(&TEXT.replace(" 10000", " 9000"), &threads);
         assert_eq!(exits.since(&earlier).collect::<Vec<_>>(), [(1, 114, 0xffff_ffff_8100_0010, 1000)]);
     }
 

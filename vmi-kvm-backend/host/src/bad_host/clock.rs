@@ -219,7 +219,7 @@ impl Clock {
             registered.info.version = version;
             match self.fault {
                 // Right in one half of the periods, half wrong and odd in the other.
-                ClockFault::Torn if round % 2 == 0 => {
+                ClockFault::Torn if round.is_multiple_of(2) => {
                     info.system_time = info.system_time.wrapping_mul(3);
                     write(memory, page, &info, version | 1);
                 }
@@ -270,7 +270,7 @@ mod tests {
             let (multiplier, shift) = scale(khz);
             let ticks = u128::from(khz) * 1000;
             let shifted = if shift >= 0 { ticks << shift } else { ticks >> -shift };
-            let second = shifted * u128::from(multiplier) >> 32;
+            let second = (shifted * u128::from(multiplier)) >> 32;
             assert!(second.abs_diff(1_000_000_000) < 1000, "{khz} kHz: {second} ns");
         }
     }

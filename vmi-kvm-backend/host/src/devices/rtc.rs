@@ -1,7 +1,7 @@
 //! The real-time clock: tells the time of this machine, in UTC, and keeps what is written into its memory.
 //!
 //! Source: Motorola MC146818A datasheet, "Address Map" and "Registers". It never updates while it is read, because
-//! the time is taken when the index is written, and it raises no interrupts.
+//! the time is taken when a reader begins, and it raises no interrupts.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -62,9 +62,8 @@ impl Rtc {
     pub(super) fn write(&mut self, port: u16, value: u8) {
         if port == INDEX {
             self.index = value & INDEX_MASK;
-            if self.index == 0 || self.index == STATUS_A {
-                self.seconds = now();
-            } else if self.seconds == 0 {
+            // Readers begin with the seconds, or look first whether an update is in progress.
+            if matches!(self.index, 0 | STATUS_A) || self.seconds == 0 {
                 self.seconds = now();
             }
         } else {
@@ -78,7 +77,7 @@ fn now() -> u64 {
 }
 
 fn bcd(value: u8) -> u8 {
-    value / 10 << 4 | value % 10
+    ((value / 10) << 4) | (value % 10)
 }
 
 /// A time by the Gregorian calendar.
