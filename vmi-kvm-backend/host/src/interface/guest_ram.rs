@@ -53,9 +53,7 @@ pub trait GuestRam {
 
 impl<M: GuestMemoryBackend> GuestRam for M {
     fn contains(&self, address: u64, bytes: u64) -> bool {
-        // The range is looked at for its end first: `check_range` lets one pass that ends at the end of all addresses.
-        let (Some(_), Ok(len)) = (address.checked_add(bytes), usize::try_from(bytes)) else { return false };
-        self.check_range(GuestAddress(address), len)
+        usize::try_from(bytes).is_ok_and(|bytes| self.check_range(GuestAddress(address), bytes))
     }
 
     fn read(&self, address: u64, bytes: &mut [u8]) -> Result<(), Fault> {
