@@ -10,4 +10,5 @@ mod accounting;
 mod bad_hosts;
 mod devices;
 mod hostile;
+mod program;
 mod tiny;

@@ -106,10 +106,16 @@ impl Tiny {
         self.with(address, &bytes)
     }
 
-    /// Runs the guest; returns how it went, and its console.
-    pub fn run(self) -> (Result<Outcome>, String) {
+    /// Writes the guest's image.
+    pub fn write(&self) -> NamedTempFile {
         let mut image = NamedTempFile::new().expect("a temporary file");
         image.write_all(&elf(&self.memory, self.code)).expect("it can be written");
+        image
+    }
+
+    /// Runs the guest; returns how it went, and its console.
+    pub fn run(self) -> (Result<Outcome>, String) {
+        let image = self.write();
         let mut config = Config::new(Boot { image: image.path().to_owned(), ..Boot::default() });
         config.bad_host = self.bad_host;
         config.cpus = self.cpus;

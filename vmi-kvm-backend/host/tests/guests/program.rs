@@ -1,0 +1,145 @@
+//! The program as people meet it: the terminal, Ctrl-C, the exit status.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, Termios, tcgetattr};
+
+use crate::guest;
+use crate::tiny::Tiny;
+
+/// The program: where `VMI_RUN` says, or where it was built.
+fn program() -> Command {
+    Command::new(std::env::var("VMI_RUN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_vmi-run").to_owned()))
+}
+
+/// Waits for what must come soon.
+fn soon(what: &str, mut is: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !is() {
+        assert!(Instant::now() < deadline, "{what} did not come about");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn status(child: &mut Child) -> std::process::ExitStatus {
+    let mut status = None;
+    soon("the end", || {
+        status = child.try_wait().unwrap();
+        status.is_some()
+    });
+    status.unwrap()
+}
+
+struct Terminal {
+    ours: OwnedFd,
+    theirs: File,
+    before: Termios,
+}
+
+impl Terminal {
+    fn open() -> Self {
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let name = ptsname(&ours, Vec::new()).unwrap();
+        let theirs = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        let before = tcgetattr(&theirs).unwrap();
+        assert!(before.local_modes.contains(LocalModes::ICANON | LocalModes::ECHO));
+        Self { ours, theirs, before }
+    }
+
+    /// Starts the program on the terminal as the leader of a session, so that keys send it signals.
+    fn start(&self, image: &std::path::Path) -> Child {
+        // `setsid -c` makes the terminal that is its input the session's own.
+        let mut command = Command::new("setsid");
+        command.args(["-c", program().get_program().to_str().unwrap()]).arg(image);
+        let end = || Stdio::from(self.theirs.try_clone().unwrap());
+        command.stdin(end()).stdout(end()).stderr(end());
+        let child = command.spawn().unwrap();
+        soon("raw mode", || !self.modes().contains(LocalModes::ICANON));
+        child
+    }
+
+    fn modes(&self) -> LocalModes {
+        tcgetattr(&self.theirs).unwrap().local_modes
+    }
+
+    fn is_as_before(&self) -> bool {
+        let now = tcgetattr(&self.theirs).unwrap();
+        (now.local_modes, now.input_modes, now.output_modes)
+            == (self.before.local_modes, self.before.input_modes, self.before.output_modes)
+            && format!("{:?}", now.special_codes) == format!("{:?}", self.before.special_codes)
+    }
+}
+
+guest!(spin, "2: jmp 2b");
+guest!(flood, "mov edx, 0x3f8; mov al, 0x78", "2: out dx, al; jmp 2b");
+guest!(code_42, "mov al, 42; out 0xf4, al");
+
+#[test]
+#[ignore = "needs KVM"]
+fn ctrl_c_ends_it_and_the_terminal_is_put_back() {
+    for code in [spin(), flood()] {
+        let terminal = Terminal::open();
+        let image = Tiny::new(code).write();
+        let mut child = terminal.start(image.path());
+        rustix::io::write(&terminal.ours, b"\x03").unwrap();
+        let mut reader = File::from(terminal.ours.try_clone().unwrap());
+        let drain = thread::spawn(move || while reader.read(&mut [0; 4096]).is_ok_and(|read| read != 0) {});
+        assert_eq!(status(&mut child).code(), Some(130));
+        assert!(terminal.is_as_before());
+        drop((terminal, drain));
+    }
+}
+
+#[test]
+#[ignore = "needs KVM"]
+fn the_terminal_is_put_back_by_signals_too() {
+    use std::os::unix::process::ExitStatusExt;
+    for (signal, code) in
+        [(Signal::TERM, Some(143)), (Signal::HUP, Some(129)), (Signal::SEGV, None), (Signal::ABORT, None)]
+    {
+        let terminal = Terminal::open();
+        let image = Tiny::new(spin()).write();
+        let mut child = terminal.start(image.path());
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let status = status(&mut child);
+        assert_eq!(status.code(), code, "{signal:?}");
+        assert!(code.is_some() || status.signal() == Some(signal.as_raw()), "{status}");
+        assert!(terminal.is_as_before(), "{signal:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs KVM"]
+fn a_flood_into_a_pipe_that_nobody_reads_can_be_ended() {
+    let image = Tiny::new(flood()).write();
+    let mut child = program().arg(image.path()).stdout(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
+    // Until the pipe is full.
+    thread::sleep(Duration::from_secs(2));
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    assert_eq!(status(&mut child).code(), Some(130));
+}
+
+#[test]
+#[ignore = "needs KVM"]
+fn the_exit_status_is_the_guests_and_statistics_are_one_json_document() {
+    let image = Tiny::new(code_42()).write();
+    let output = program().args(["--stats=json"]).arg(image.path()).stdin(Stdio::null()).output().unwrap();
+    assert_eq!(output.status.code(), Some(42));
+    assert!(output.stdout.is_empty());
+    let document: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!((document["ending"].as_str(), document["status"].as_u64()), (Some("exit"), Some(42)));
+    let table =
+        program().args(["--stats", "--verbose"]).arg(image.path()).stdin(Stdio::null()).output().unwrap();
+    let table = String::from_utf8(table.stderr).unwrap();
+    assert!(table.contains("guest+0x") && table.ends_with("the guest ended with status 42\n"), "{table}");
+    std::io::stdout().flush().unwrap();
+}
