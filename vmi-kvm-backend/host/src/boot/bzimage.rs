@@ -26,6 +26,9 @@ const UNKNOWN_LOADER: u8 = 0xff;
 /// `loadflags`: the kernel belongs at 1 MiB.
 const LOADED_HIGH: u8 = 1;
 
+/// The console that a kernel gets which is told of none.
+const CONSOLE: &str = "console=ttyS0";
+
 /// Fields of the zero page. Source: Linux, `Documentation/arch/x86/zero-page.rst`.
 mod zero_page {
     pub(super) const ACPI_RSDP: usize = 0x070;
@@ -114,7 +117,7 @@ pub(super) fn load(
         0 => 255,
         most => most as usize,
     };
-    command_line::write(memory, &boot.command_line, most)?;
+    command_line::write(memory, &with_console(&boot.command_line), most)?;
     if let Some(initrd) = &boot.initrd {
         let limit = u64::from(get(&*page, zero_page::INITRD_ADDR_MAX)) + 1;
         let placed = Room::new(end, bytes, limit).place(memory, initrd)?;
@@ -139,6 +142,14 @@ pub(super) fn load(
     Ok(Start { entry: IMAGE_MIN, ebx: 0, esi: ZERO_PAGE })
 }
 
+/// Names COM1 as the console, unless the command line names one itself.
+fn with_console(line: &str) -> String {
+    if line.split_whitespace().any(|word| word.starts_with("console=")) {
+        return line.to_owned();
+    }
+    format!("{CONSOLE} {line}").trim_end().to_owned()
+}
+
 /// Returns a zero page that holds the kernel's header and nothing else.
 fn header(boot: &Boot, image: &mut File) -> Result<Box<[u8; zero_page::SIZE]>> {
     let mut page = Box::new([0; zero_page::SIZE]);
@@ -153,4 +164,17 @@ fn header(boot: &Boot, image: &mut File) -> Result<Box<[u8; zero_page::SIZE]>> {
     let header = start.get(HEADER as usize..end.min(0x290)).ok_or_else(damaged)?;
     page[HEADER as usize..][..header.len()].copy_from_slice(header);
     Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_console_is_named_once() {
+        assert_eq!(with_console(""), "console=ttyS0");
+        assert_eq!(with_console("quiet"), "console=ttyS0 quiet");
+        assert_eq!(with_console("quiet console=tty0"), "quiet console=tty0");
+        assert_eq!(with_console("netconsole=x"), "console=ttyS0 netconsole=x");
+    }
 }
