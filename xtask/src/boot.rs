@@ -8,10 +8,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use object::elf::NoteType;
 use object::read::elf::{ElfFile64, ProgramHeader};
 
-use crate::host::{Host, Machine, Place};
+use crate::host::{Host, Machine, Place, Vmm};
 use crate::image;
 use crate::qemu::{Finish, Qemu, Step};
-use crate::rig;
+use crate::{rig, vmi_run};
 
 /// Takes in pieces of a console as they arrive.
 pub(crate) type Sink<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
@@ -37,8 +37,8 @@ pub(crate) struct Boot {
     pub(crate) limit: Duration,
     /// Memory of the machine in MiB.
     pub(crate) memory_mib: u32,
-    /// More arguments for QEMU.
-    pub(crate) qemu_arguments: Vec<String>,
+    /// More arguments for the virtual machine monitor.
+    pub(crate) vmm_arguments: Vec<String>,
     /// Files that the arguments name, by absolute path; the rig holds them at the same path.
     pub(crate) files: Vec<PathBuf>,
     /// Counts the exits by guest address into [`Run::exits`]; in the rig only.
@@ -54,7 +54,7 @@ pub(crate) struct Run {
     pub(crate) console: String,
     /// How it ended.
     pub(crate) ending: Ending,
-    /// How long it took, from the start of its QEMU to the end, in milliseconds.
+    /// How long it took, from the start of its virtual machine monitor to the end, in milliseconds.
     pub(crate) millis: u64,
     /// Exits to the hypervisor, for a boot that traces them.
     pub(crate) exits: Vec<Exits>,
@@ -108,7 +108,7 @@ impl Boot {
             arguments: String::new(),
             limit: host.limit,
             memory_mib: 256,
-            qemu_arguments: Vec::new(),
+            vmm_arguments: Vec::new(),
             files: Vec::new(),
             trace_exits: false,
         }
@@ -152,6 +152,9 @@ impl Boot {
     fn run_lines(&self, lines: &[&str], sink: &mut Sink<'_>) -> Result<Vec<Run>> {
         check_image(&self.image)?;
         match self.host.place {
+            Place::Here if self.trace_exits => {
+                bail!("exits are traced in the rig only, not on `{}`", self.host)
+            }
             Place::Here => lines.iter().map(|line| self.run_here(line, sink)).collect(),
             Place::Rig => rig::run(self, lines, sink),
         }
@@ -172,13 +175,18 @@ impl Boot {
         .into_iter()
         .flat_map(|(option, value)| [option.to_owned(), value.to_owned()])
         .collect();
-        arguments.extend_from_slice(&self.qemu_arguments);
+        arguments.extend_from_slice(&self.vmm_arguments);
         arguments
     }
 
     fn run_here(&self, line: &str, sink: &mut Sink<'_>) -> Result<Run> {
-        if self.trace_exits {
-            bail!("exits are traced in the rig only, not on `{}`", self.host);
+        if self.host.vmm == Vmm::VmiRun {
+            vmi_run::build()?;
+            let start = Instant::now();
+            let (console, ending) = vmi_run::run_here(self, line)?;
+            sink(console.as_bytes())?;
+            let millis = millis_since(start);
+            return Ok(Run { host: self.host, console, ending, millis, exits: Vec::new() });
         }
         let start = Instant::now();
         let image = self.image.display().to_string();

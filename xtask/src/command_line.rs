@@ -4,12 +4,12 @@ use std::io::{Write, stdout};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 
 use crate::boot::Boot;
 use crate::full_run::judge;
-use crate::host::{HOSTS, Host, Machine};
+use crate::host::{HOSTS, Host, Machine, Vmm};
 use crate::image::{self, Profile, Target};
 use crate::progress::{Progress, say};
 use crate::{demo, doctor, install, tests};
@@ -85,6 +85,9 @@ impl CommandLine {
                 install::qemu()?;
                 let image = image.map_or_else(|| image::build(Target::choose(), Profile::Release), Ok)?;
                 let mut boot = Boot::new(host, &image).arguments(&arguments.join(" "));
+                if machine.is_some() && host.vmm == Vmm::VmiRun {
+                    bail!("the host `{host}` has one machine, none to choose");
+                }
                 boot.machine = machine.unwrap_or(boot.machine);
                 boot.limit = timeout.map_or(boot.limit, Duration::from_secs);
                 show(&boot)

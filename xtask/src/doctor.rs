@@ -74,7 +74,7 @@ fn program(name: &str, command: &str) -> Finding {
 }
 
 fn target() -> Finding {
-    match install::has_target() {
+    match install::has_target(install::TARGET) {
         Ok(true) => Finding::Fine("installed".to_owned()),
         Ok(false) | Err(_) => Finding::Missing(install::target_command()),
     }

@@ -6,13 +6,22 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 
-/// Where the recipe's QEMU runs.
+/// Where the recipe's virtual machine monitor runs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Place {
     /// On this machine.
     Here,
     /// In the rig: under a stock Linux KVM, itself on an emulated CPU with SVM.
     Rig,
+}
+
+/// The virtual machine monitor of the recipe.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Vmm {
+    /// QEMU.
+    Qemu,
+    /// Our own, which has one machine.
+    VmiRun,
 }
 
 /// Something that runs the image, and how.
@@ -22,8 +31,10 @@ pub(crate) struct Host {
     pub(crate) name: &'static str,
     /// What it is, in a few words.
     pub(crate) about: &'static str,
-    /// Where its QEMU runs.
+    /// Where its virtual machine monitor runs.
     pub(crate) place: Place,
+    /// Which that is.
+    pub(crate) vmm: Vmm,
     /// QEMU's `-accel`.
     pub(crate) accelerator: &'static str,
     /// QEMU's `-cpu`.
@@ -37,11 +48,12 @@ pub(crate) struct Host {
 }
 
 /// All hosts, in the order in which they are shown.
-pub(crate) static HOSTS: [Host; 4] = [
+pub(crate) static HOSTS: [Host; 6] = [
     Host {
         name: "bare",
         about: "looks like hardware: no hypervisor bit, no hypervisor leaves",
         place: Place::Here,
+        vmm: Vmm::Qemu,
         accelerator: "tcg",
         cpu: "max,tcg-cpuid=off,-hypervisor",
         machine: Machine::Q35,
@@ -52,6 +64,7 @@ pub(crate) static HOSTS: [Host; 4] = [
         name: "tcg",
         about: "QEMU's emulated CPU, which says so",
         place: Place::Here,
+        vmm: Vmm::Qemu,
         accelerator: "tcg",
         cpu: "max",
         machine: Machine::Pc,
@@ -62,6 +75,7 @@ pub(crate) static HOSTS: [Host; 4] = [
         name: "kvm",
         about: "stock Linux KVM, on an emulated CPU with SVM",
         place: Place::Rig,
+        vmm: Vmm::Qemu,
         accelerator: "kvm",
         cpu: "host",
         machine: Machine::Q35,
@@ -69,12 +83,35 @@ pub(crate) static HOSTS: [Host; 4] = [
         extra: false,
     },
     Host {
+        name: "vmi",
+        about: "our own vmi-run, on the KVM of `kvm`",
+        place: Place::Rig,
+        vmm: Vmm::VmiRun,
+        accelerator: "kvm",
+        cpu: "host",
+        machine: Machine::Microvm,
+        limit: Duration::from_secs(60),
+        extra: false,
+    },
+    Host {
         name: "kvm-local",
         about: "this machine's own /dev/kvm, where there is a usable one",
         place: Place::Here,
+        vmm: Vmm::Qemu,
         accelerator: "kvm",
         cpu: "host",
         machine: Machine::Q35,
+        limit: Duration::from_secs(30),
+        extra: true,
+    },
+    Host {
+        name: "vmi-local",
+        about: "our own vmi-run, on this machine's /dev/kvm",
+        place: Place::Here,
+        vmm: Vmm::VmiRun,
+        accelerator: "kvm",
+        cpu: "host",
+        machine: Machine::Microvm,
         limit: Duration::from_secs(30),
         extra: true,
     },

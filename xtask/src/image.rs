@@ -16,7 +16,7 @@ use crate::{install, process, workspace};
 const PACKAGE: &str = "sample-kernel";
 
 /// The target of this machine's own programs, which serves where the bare-metal one cannot be had.
-const FALLBACK_TARGET: &str = "x86_64-unknown-linux-gnu";
+pub(crate) const FALLBACK_TARGET: &str = "x86_64-unknown-linux-gnu";
 
 /// What makes a program of the fallback target freestanding.
 ///
@@ -69,7 +69,7 @@ impl Target {
             let reason = if is_fallback_forced() {
                 "VMI_TARGET_FALLBACK asks for it".to_owned()
             } else {
-                match install::target() {
+                match install::target(install::TARGET) {
                     Ok(()) => return Self::BareMetal,
                     Err(error) => format!("{error:#}"),
                 }
@@ -136,7 +136,7 @@ pub(crate) fn build_linked(target: Target, profile: Profile, link: Link) -> Resu
     cargo.args(["--target", triple, "--profile", profile.name()]);
     let _progress =
         Progress::start(&format!("building the image for {triple} ({}, {})", profile.name(), link.name()));
-    run_build(&mut cargo)
+    run_build(&mut cargo, PACKAGE)
 }
 
 /// Runs a cargo command that builds one program and returns the path of that.
@@ -144,15 +144,15 @@ pub(crate) fn build_linked(target: Target, profile: Profile, link: Link) -> Resu
 /// # Errors
 ///
 /// Shows what the compiler said.
-fn run_build(cargo: &mut Command) -> Result<PathBuf> {
+pub(crate) fn run_build(cargo: &mut Command, program: &str) -> Result<PathBuf> {
     let built = process::run(cargo)?;
     if !built.status.success() {
         say(built.stderr.trim_end());
-        bail!("the image cannot be built: `{}` failed", process::line(cargo));
+        bail!("{program} cannot be built: `{}` failed", process::line(cargo));
     }
     let messages = built.stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let mut programs = messages
-        .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == PACKAGE)
+        .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == program)
         .filter_map(|message| message["executable"].as_str().map(PathBuf::from));
     programs.next().with_context(|| format!("`{}` built no program", process::line(cargo)))
 }

@@ -85,28 +85,28 @@ pub(crate) fn firmware<'a>(names: &[&'a str]) -> Result<Vec<(&'a str, Option<Pat
 }
 
 /// Tells whether the compiler has the bare-metal target.
-pub(crate) fn has_target() -> Result<bool> {
+pub(crate) fn has_target(target: &str) -> Result<bool> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let mut command = Command::new(rustc);
-    command.args(["--print", "target-libdir", "--target", TARGET]).current_dir(workspace::root());
+    command.args(["--print", "target-libdir", "--target", target]).current_dir(workspace::root());
     let directory = process::run_ok(&mut command)?.stdout;
     Ok(PathBuf::from(directory.trim()).is_dir())
 }
 
-/// Makes sure that the compiler has the bare-metal target.
+/// Makes sure that the compiler has a target.
 ///
 /// # Errors
 ///
 /// Says why it cannot be had.
-pub(crate) fn target() -> Result<()> {
-    if has_target()? {
+pub(crate) fn target(target: &str) -> Result<()> {
+    if has_target(target)? {
         return Ok(());
     }
     if workspace::find_program("rustup").is_none() {
-        bail!("the target {TARGET} is missing and there is no rustup to add it");
+        bail!("the target {target} is missing and there is no rustup to add it");
     }
-    let _progress = Progress::start(&format!("adding the target {TARGET}"));
-    say(&format!("the target {TARGET} is missing; adding it by rustup"));
-    process::run_ok(Command::new("rustup").args(["target", "add", TARGET]).current_dir(workspace::root()))?;
+    let _progress = Progress::start(&format!("adding the target {target}"));
+    say(&format!("the target {target} is missing; adding it by rustup"));
+    process::run_ok(Command::new("rustup").args(["target", "add", target]).current_dir(workspace::root()))?;
     Ok(())
 }

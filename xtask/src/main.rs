@@ -20,6 +20,7 @@ mod qmp;
 mod rig;
 mod table;
 mod tests;
+mod vmi_run;
 mod workspace;
 
 use std::io;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::control::Line;
-use crate::boot::{Ending, Exits, millis_since};
+use crate::boot::{Exits, millis_since};
 use crate::qemu::Finish;
 use crate::qmp::Events;
 
@@ -20,8 +20,8 @@ pub(super) struct Guest {
     pub(super) exits: Vec<Exits>,
     /// Exits that found no room in the histogram.
     pub(super) lost: u64,
-    /// How it ended and after how many milliseconds, once it has.
-    pub(super) ended: Option<(Ending, u64)>,
+    /// How it ended, or that its time was up, and after how many milliseconds, once it has.
+    pub(super) ended: Option<(Option<Finish>, u64)>,
 }
 
 impl Guest {
@@ -44,21 +44,21 @@ impl Guest {
             Line::Stderr(text) => self.stderr.push(text),
             Line::Exits(exits) => self.exits.push(exits),
             Line::Lost(count) => self.lost += count,
-            Line::End { status, .. } => self.ended = Some((self.ending(status), millis_since(self.started))),
+            Line::End { status, .. } => self.ended = Some((self.finish(status), millis_since(self.started))),
             Line::Start(_) | Line::Done | Line::Broken(_) => {}
         }
     }
 
     /// Notes that the guest ran until the rig was ended.
     pub(super) fn time_out(&mut self) {
-        self.ended.get_or_insert((Ending::TimedOut, millis_since(self.started)));
+        self.ended.get_or_insert((None, millis_since(self.started)));
     }
 
-    fn ending(&self, status: i32) -> Ending {
+    fn finish(&self, status: i32) -> Option<Finish> {
         if status == KILLED && self.events.stopped.is_none() {
-            return Ending::TimedOut;
+            return None;
         }
-        Ending::of(Finish {
+        Some(Finish {
             code: Some(status),
             status: format!("status {status}"),
             events: self.events.clone(),

@@ -11,9 +11,10 @@ use super::archive::Archive;
 use super::control::{Consoles, Line, Lines};
 use super::guest::Guest;
 use super::{cache, cache::Base};
-use crate::boot::{Boot, Run, Sink};
+use crate::boot::{Boot, Ending, Run, Sink};
+use crate::host::Vmm;
 use crate::qemu::{self, Qemu, Step};
-use crate::qmp;
+use crate::{qmp, vmi_run};
 
 /// How long the rig may be silent on its control channel while it runs no guest.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -23,6 +24,9 @@ const SLACK: Duration = Duration::from_secs(15);
 
 /// Where the image lies in the rig.
 const IMAGE: &str = "/job/image";
+
+/// Where `vmi-run` lies in the rig.
+pub(crate) const VMI_RUN: &str = "/usr/bin/vmi-run";
 
 const KERNEL_LOG: usize = 0;
 const CONTROL: usize = 1;
@@ -66,7 +70,12 @@ fn finished(boot: &Boot, guest: Guest, console: String) -> Result<Run> {
     if guest.lost > 0 {
         bail!("the rig's histogram had no room for {} exits", guest.lost);
     }
-    let (ending, millis) = guest.ended.context("a guest of the rig came to no end")?;
+    let (finish, millis) = guest.ended.context("a guest of the rig came to no end")?;
+    let ending = match (finish, boot.host.vmm) {
+        (None, _) => Ending::TimedOut,
+        (Some(finish), Vmm::Qemu) => Ending::of(finish),
+        (Some(finish), Vmm::VmiRun) => vmi_run::ending(finish.code.unwrap_or(-1), &finish.stderr),
+    };
     Ok(Run { host: boot.host, console, ending, millis, exits: guest.exits })
 }
 
@@ -170,6 +179,9 @@ fn append_job(archive: &Path, boot: &Boot, lines: &[&str], mark: &str) -> Result
         archive.file("job/trace", b"")?;
     }
     archive.copy(IMAGE, &boot.image)?;
+    if boot.host.vmm == Vmm::VmiRun {
+        archive.copy(VMI_RUN, &vmi_run::build()?)?;
+    }
     for file in &boot.files {
         archive.copy(&file.display().to_string(), file)?;
     }
@@ -180,15 +192,27 @@ fn append_job(archive: &Path, boot: &Boot, lines: &[&str], mark: &str) -> Result
     Ok(())
 }
 
-/// Writes the script that becomes the guest's QEMU.
+/// Writes the script that becomes the guest's virtual machine monitor.
 fn script(boot: &Boot, guest: usize, line: &str) -> String {
-    let mut words: Vec<String> = [cache::QEMU, "-L", cache::FIRMWARE].map(str::to_owned).to_vec();
-    words.extend(qemu::BASICS.map(str::to_owned));
-    words.extend(qmp::OPTIONS.map(str::to_owned));
-    words.extend(["-chardev".to_owned(), format!("file,id=console,path=/job/{guest}/console")]);
-    words.extend(boot.qemu_arguments(IMAGE, "console", line));
+    let mut words: Vec<String>;
+    let console = format!("/job/{guest}/console");
+    let redirection = match boot.host.vmm {
+        Vmm::Qemu => {
+            words = [cache::QEMU, "-L", cache::FIRMWARE].map(str::to_owned).to_vec();
+            words.extend(qemu::BASICS.map(str::to_owned));
+            words.extend(qmp::OPTIONS.map(str::to_owned));
+            words.extend(["-chardev".to_owned(), format!("file,id=console,path={console}")]);
+            words.extend(boot.qemu_arguments(IMAGE, "console", line));
+            String::new()
+        }
+        Vmm::VmiRun => {
+            words = vec![VMI_RUN.to_owned()];
+            words.extend(vmi_run::arguments(boot, IMAGE, line));
+            format!(" </dev/null >{console}")
+        }
+    };
     let quoted: Vec<String> = words.iter().map(|word| format!("'{}'", word.replace('\'', r"'\''"))).collect();
-    format!("exec {}\n", quoted.join(" "))
+    format!("exec {}{redirection}\n", quoted.join(" "))
 }
 
 /// Makes a mark for the ends of the consoles that no guest can print by chance.

@@ -21,7 +21,7 @@ pub(super) const TESTS: &[Test] = &[
 ];
 
 fn linked_in_every_way(context: &mut Context, profile: Profile) -> Result<Outcome> {
-    if let Err(error) = install::target() {
+    if let Err(error) = install::target(install::TARGET) {
         return Ok(Outcome::Skipped(format!("{error:#}")));
     }
     for link in Link::ALL {

@@ -66,7 +66,7 @@ fn guest_arguments<'a>(command: &'a str, more: &[&'a str]) -> Vec<&'a str> {
 
 /// Runs cargo for the bare-metal target, where that can be had.
 fn without_std(arguments: &[&str]) -> Result<Outcome> {
-    match install::target() {
+    match install::target(install::TARGET) {
         Ok(()) => cargo(arguments, None),
         Err(error) => Ok(Outcome::Skipped(format!("{error:#}"))),
     }

@@ -10,6 +10,7 @@ use vmi_native::Native;
 use super::{Check, done, effect::soon, statistics};
 use crate::kernel::{
     checks::PASSED,
+    insn::control::trace_control,
     tally::{Failure, Verdict, equal, holds},
     trace,
 };
@@ -91,7 +92,7 @@ fn doorbells(host: &Interface) -> Verdict {
 
 fn cpuids(host: &Interface) -> Verdict {
     let found = exits_of(host, || {
-        trace::trace_control(trace::READS);
+        trace_control(trace::READS);
         Ok(())
     })?;
     equal("exits", found, 0_u64)?;

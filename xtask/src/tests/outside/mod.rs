@@ -22,7 +22,7 @@ const BUILD: &str = "[build]\ntarget = \"x86_64-unknown-none\"\n\n[target.x86_64
     [\"-Crelocation-model=static\", \"-Clink-arg=--entry=pvh_start\"]\n";
 
 fn a_kernel_of_a_few_lines(context: &mut Context) -> Result<Outcome> {
-    if let Err(error) = install::target() {
+    if let Err(error) = install::target(install::TARGET) {
         return Ok(Outcome::Skipped(format!("{error:#}")));
     }
     let root = workspace::root();
