@@ -119,6 +119,11 @@ fn run_extra(host: &'static Host, image: &Path) -> Result<Outcome> {
     if let Err(error) = OpenOptions::new().read(true).write(true).open("/dev/kvm") {
         return Ok(Outcome::Skipped(format!("/dev/kvm cannot be opened: {error}")));
     }
+    if !has_virtualization() {
+        return Ok(Outcome::Skipped(
+            "the CPU has no hardware virtualization: this KVM is a partial emulation".into(),
+        ));
+    }
     let mut boot = Boot::new(host, image);
     boot.limit = PATIENCE;
     // Whether anything answers is the question of a boot of its own; from then on it has as long as any host.
@@ -130,6 +135,12 @@ fn run_extra(host: &'static Host, image: &Path) -> Result<Outcome> {
         _ => boot.limit = host.limit,
     }
     Ok(Outcome::Ran(row(host, full_run(&boot)?)))
+}
+
+/// Tells whether the CPU has VMX or SVM. A `/dev/kvm` without either interprets guests, and not all that they do.
+fn has_virtualization() -> bool {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    cpu.split_ascii_whitespace().any(|flag| flag == "vmx" || flag == "svm")
 }
 
 fn row(host: &'static Host, full: Full) -> Row {

@@ -17,7 +17,7 @@ use crate::progress::{Progress, say};
 use crate::{install, process, qemu, workspace};
 
 /// Changes whenever what is written into the archive changes.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// The kernel modules that make KVM on AMD, in the order in which they are loaded.
 const MODULES: [&str; 3] = ["virt/lib/irqbypass.ko", "arch/x86/kvm/kvm.ko", "arch/x86/kvm/kvm-amd.ko"];
@@ -96,6 +96,24 @@ pub(super) fn ensure() -> Result<Base> {
     Ok(base(&directory))
 }
 
+/// Writes an initramfs of busybox and an `init` that is a shell script.
+pub(crate) fn initramfs(file: &Path, init: &str) -> Result<()> {
+    let mut archive = Archive::new(BufWriter::new(File::create(file).context("cannot make an initramfs")?));
+    for directory in ["dev", "proc"] {
+        archive.directory(directory)?;
+    }
+    archive.program("init", init.as_bytes())?;
+    ensure()?;
+    archive.copy("bin/busybox", &directory().join("busybox"))?;
+    archive.finish()?.flush()?;
+    Ok(())
+}
+
+/// Returns the Linux kernel of the rig, which is a guest as good as any.
+pub(crate) fn kernel() -> Result<PathBuf> {
+    Ok(ensure()?.kernel)
+}
+
 fn directory() -> PathBuf {
     workspace::target().join("rig")
 }
@@ -132,6 +150,7 @@ fn make(packages: &packages::Packages, files: &[PathBuf]) -> Result<()> {
         archive.directory(directory)?;
     }
     archive.copy("bin/busybox", &root.join("bin/busybox"))?;
+    fs::copy(root.join("bin/busybox"), new.join("busybox")).context("busybox is missing")?;
     for module in MODULES {
         let from = root.join(format!("lib/modules/{release}/kernel/{module}"));
         let name = module.rsplit('/').next().unwrap_or(module);

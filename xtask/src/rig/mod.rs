@@ -7,5 +7,5 @@ mod guest;
 mod packages;
 mod run;
 
-pub(crate) use cache::describe;
-pub(crate) use run::run;
+pub(crate) use cache::{describe, initramfs, kernel};
+pub(crate) use run::{VMI_RUN, errand, run};

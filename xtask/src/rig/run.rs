@@ -1,7 +1,7 @@
 //! One start of the rig, with one guest behind the other.
 
 use std::fs::{self, OpenOptions};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
@@ -32,38 +32,93 @@ const KERNEL_LOG: usize = 0;
 const CONTROL: usize = 1;
 const CONSOLE: usize = 2;
 
+/// What one start of the rig is for.
+struct Job {
+    /// Files, and where they lie in the rig.
+    files: Vec<(String, PathBuf)>,
+    /// A shell script a guest, which becomes its virtual machine monitor.
+    scripts: Vec<String>,
+    /// How long each may take.
+    limit: Duration,
+    /// Whether exits are counted.
+    trace_exits: bool,
+}
+
 /// Boots the image in the rig, once for each kernel command line.
 pub(crate) fn run(boot: &Boot, lines: &[&str], sink: &mut Sink<'_>) -> Result<Vec<Run>> {
+    let mut files = vec![(IMAGE.to_owned(), boot.image.clone())];
+    if boot.host.vmm == Vmm::VmiRun {
+        files.push((VMI_RUN.to_owned(), vmi_run::build()?));
+    }
+    files.extend(boot.files.iter().map(|file| (file.display().to_string(), file.clone())));
+    let job = Job {
+        files,
+        scripts: lines.iter().enumerate().map(|(guest, line)| script(boot, guest, line)).collect(),
+        limit: boot.limit,
+        trace_exits: boot.trace_exits,
+    };
+    let (guests, consoles) = start(&job, &[], sink)?;
+    guests
+        .into_iter()
+        .enumerate()
+        .map(|(number, guest)| finished(boot, guest, consoles.text(number)))
+        .collect()
+}
+
+/// Runs a shell script in the rig, with files where it looks for them; more arguments for the rig's own QEMU may change
+/// the machine it runs on. Returns what the script wrote to `/job/0/console`, and its status.
+///
+/// # Errors
+///
+/// Fails where the rig does, and when the time is up.
+pub(crate) fn errand(
+    files: &[(&str, &Path)],
+    script: &str,
+    limit: Duration,
+    machine: &[&str],
+) -> Result<(String, i32)> {
+    let files = files.iter().map(|(place, file)| ((*place).to_owned(), (*file).to_owned())).collect();
+    let job = Job { files, scripts: vec![script.to_owned()], limit, trace_exits: false };
+    let (guests, consoles) = start(&job, machine, &mut |_| Ok(()))?;
+    let console = consoles.text(0);
+    match guests.into_iter().next().and_then(|guest| guest.ended) {
+        Some((Some(finish), _)) => Ok((console, finish.code.unwrap_or(-1))),
+        _ => bail!("the time was up after {} s: {console}", limit.as_secs()),
+    }
+}
+
+/// Starts the rig and listens until it is done.
+fn start(job: &Job, machine: &[&str], sink: &mut Sink<'_>) -> Result<(Vec<Guest>, Consoles)> {
     let base = cache::ensure()?;
-    let mark = mark(boot);
+    let mark = mark();
     let directory =
         tempfile::Builder::new().prefix("vmi-rig-").tempdir().context("cannot make a directory")?;
     let archive = directory.path().join("rig.cpio");
     fs::copy(&base.archive, &archive).context("cannot copy the rig's archive")?;
-    append_job(&archive, boot, lines, &mark)?;
+    append_job(&archive, job, &mark)?;
 
+    let mut arguments = arguments(&base, &archive);
+    arguments.extend(machine.iter().map(|word| (*word).to_owned()));
     let mut rig = Rig {
-        qemu: Qemu::start(&arguments(&base, &archive), 3)?,
+        qemu: Qemu::start(&arguments, 3)?,
         log: Lines::default(),
         last_log: String::new(),
         control: Lines::default(),
         consoles: Consoles::new(&mark),
         guests: Vec::new(),
-        limit: boot.limit,
+        limit: job.limit,
     };
-    let all_ran = rig.watch(lines.len(), sink)?;
+    let all_ran = rig.watch(job.scripts.len(), sink)?;
     if !all_ran && rig.guests.is_empty() {
         bail!("the rig started no guest within {} s{}", PATIENCE.as_secs(), rig.last_words());
     }
     rig.guests.iter_mut().for_each(Guest::time_out);
-    rig.guests.resize_with(lines.len(), || {
+    rig.guests.resize_with(job.scripts.len(), || {
         let mut guest = Guest::start();
         guest.time_out();
         guest
     });
-    let consoles = rig.consoles;
-    let guests = rig.guests.into_iter().enumerate();
-    guests.map(|(number, guest)| finished(boot, guest, consoles.text(number))).collect()
+    Ok((rig.guests, rig.consoles))
 }
 
 fn finished(boot: &Boot, guest: Guest, console: String) -> Result<Run> {
@@ -167,26 +222,22 @@ fn arguments(base: &Base, archive: &Path) -> Vec<String> {
     arguments
 }
 
-/// Appends what this start is for: `init`, the image, and a script for each guest.
-fn append_job(archive: &Path, boot: &Boot, lines: &[&str], mark: &str) -> Result<()> {
+/// Appends what this start is for: `init`, the files, and a script for each guest.
+fn append_job(archive: &Path, job: &Job, mark: &str) -> Result<()> {
     let file = OpenOptions::new().append(true).open(archive).context("cannot append to the rig's archive")?;
     let mut archive = Archive::new(file);
     archive.program("init", include_bytes!("init.sh"))?;
     archive.file("job/mark", format!("{mark}\n").as_bytes())?;
-    archive.file("job/limit", format!("{}\n", boot.limit.as_secs().max(1)).as_bytes())?;
+    archive.file("job/limit", format!("{}\n", job.limit.as_secs().max(1)).as_bytes())?;
     archive.file("job/start", qmp::START.as_bytes())?;
-    if boot.trace_exits {
+    if job.trace_exits {
         archive.file("job/trace", b"")?;
     }
-    archive.copy(IMAGE, &boot.image)?;
-    if boot.host.vmm == Vmm::VmiRun {
-        archive.copy(VMI_RUN, &vmi_run::build()?)?;
+    for (place, file) in &job.files {
+        archive.copy(place, file)?;
     }
-    for file in &boot.files {
-        archive.copy(&file.display().to_string(), file)?;
-    }
-    for (guest, line) in lines.iter().enumerate() {
-        archive.file(&format!("job/{guest}/run"), script(boot, guest, line).as_bytes())?;
+    for (guest, script) in job.scripts.iter().enumerate() {
+        archive.file(&format!("job/{guest}/run"), script.as_bytes())?;
     }
     archive.finish()?;
     Ok(())
@@ -216,9 +267,9 @@ fn script(boot: &Boot, guest: usize, line: &str) -> String {
 }
 
 /// Makes a mark for the ends of the consoles that no guest can print by chance.
-fn mark(boot: &Boot) -> String {
+fn mark() -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-    let hash = Sha256::digest(format!("{now} {} {}", std::process::id(), boot.image.display()));
+    let hash = Sha256::digest(format!("{now} {}", std::process::id()));
     let digits: String = hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
     format!("[end of console {digits}]")
 }

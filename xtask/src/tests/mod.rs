@@ -23,5 +23,6 @@ mod source;
 mod tiny_kernel;
 mod trace;
 mod verdicts;
+mod vmi_run;
 
 pub(crate) use run::run;

@@ -3,12 +3,12 @@
 use super::run::Test;
 use super::{
     damage, demos, disassembly, doors, interruptions, life, matrix, mutations, outside, rows, sample_kernel,
-    siteless, source, trace, verdicts,
+    siteless, source, trace, verdicts, vmi_run,
 };
 
 /// The tests in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = &'static Test> {
-    let topics: [&'static [Test]; 15] = [
+    let topics: [&'static [Test]; 16] = [
         source::TESTS,
         disassembly::TESTS,
         siteless::TESTS,
@@ -24,6 +24,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Test> {
         sample_kernel::TESTS,
         outside::TESTS,
         matrix::TESTS,
+        vmi_run::TESTS,
     ];
     topics.into_iter().flatten()
 }

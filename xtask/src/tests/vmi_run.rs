@@ -1,0 +1,105 @@
+//! Our own virtual machine monitor, on the KVM of the rig.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::run::{Context, Outcome, Test};
+use crate::boot::{Boot, Ending};
+use crate::full_run::{epoch, judge};
+use crate::host::Host;
+use crate::{rig, vmi_run};
+
+pub(super) const TESTS: &[Test] = &[
+    Test { name: "vmi_run::tiny_guests_pass_in_the_rig", run: tiny_guests },
+    Test { name: "vmi_run::vmi_calls_have_effect_and_cost_what_they_may", run: vmi_calls },
+    Test { name: "vmi_run::the_exit_status_is_the_guests", run: exit_status },
+    Test { name: "vmi_run::debian_with_two_cpus_reaches_user_space_and_powers_off", run: debian },
+    Test { name: "vmi_run::the_image_survives_a_bad_host", run: bad_host },
+];
+
+fn vmi(context: &mut Context, arguments: &str) -> Result<Boot> {
+    Ok(Boot::new(Host::named("vmi")?, &context.image()?).arguments(arguments))
+}
+
+/// The tests of the package that need a KVM: ignored where there is none, so they run here, and must run.
+fn tiny_guests(_: &mut Context) -> Result<Outcome> {
+    let words = ["test", "--test", "guests", "--no-run"];
+    let guests = vmi_run::build_static(&words, "guests")?;
+    let script = format!(
+        "mount() {{ /bin/busybox mount \"$@\"; }}\nmount -t tracefs none /sys/kernel/tracing\n\
+         /bin/busybox mkdir -p /dev/pts\nmount -t devpts none /dev/pts\n\
+         VMI_RUN={} exec /job/guests --ignored --test-threads 1 </dev/null >/job/0/console 2>&1\n",
+        rig::VMI_RUN
+    );
+    let files: [(&str, &Path); 2] = [("/job/guests", &guests), (rig::VMI_RUN, &vmi_run::build()?)];
+    let (console, status) = rig::errand(&files, &script, Duration::from_secs(240), &[])?;
+    let result = console.lines().rev().find(|line| line.starts_with("test result: "));
+    let result = result.with_context(|| format!("no result: {console}"))?;
+    ensure!(status == 0 && result.starts_with("test result: ok. "), "status {status}: {console}");
+    ensure!(!result.contains("ok. 0 passed") && result.contains("0 ignored"), "{result}");
+    Ok(Outcome::Passed)
+}
+
+fn vmi_calls(context: &mut Context) -> Result<Outcome> {
+    let report = judge(&vmi(context, "vmi-calls")?.run()?)?;
+    for check in ["512 calls in a batch cost 1 exit", "a line of 80 characters costs 1 exit"] {
+        ensure!(report.passed.iter().any(|name| name.ends_with(check)), "`{check}` did not pass");
+    }
+    Ok(Outcome::Passed)
+}
+
+fn exit_status(context: &mut Context) -> Result<Outcome> {
+    let runs = vmi(context, "")?.run_many(&["vmi-shutdown=42", "vmi-shutdown=0", "power=reboot"])?;
+    let endings: Vec<&Ending> = runs.iter().map(|run| &run.ending).collect();
+    ensure!(endings == [&Ending::Exit(42), &Ending::Exit(0), &Ending::Reset], "{endings:?}");
+    Ok(Outcome::Passed)
+}
+
+/// The rig's own kernel, with an initramfs of one program.
+fn debian(context: &mut Context) -> Result<Outcome> {
+    const INIT: &str = "#!/bin/busybox sh\n/bin/busybox mount -t proc none /proc\n\
+        echo \"user space with $(/bin/busybox nproc) CPUs\"\n/bin/busybox poweroff -f\n";
+    let initrd = context.directory().join("initrd");
+    rig::initramfs(&initrd, INIT)?;
+    let kernel = rig::kernel()?;
+    let script = format!(
+        "exec {} --verbose --cpus 2 --memory 256M --initrd /job/initrd /job/kernel -- console=ttyS0 quiet panic=-1 \
+         </dev/null >/job/0/console\n",
+        rig::VMI_RUN
+    );
+    let files: [(&str, &Path); 3] =
+        [("/job/initrd", &initrd), ("/job/kernel", &kernel), (rig::VMI_RUN, &vmi_run::build()?)];
+    let (console, status) = rig::errand(&files, &script, Duration::from_secs(120), &[])?;
+    ensure!(console.contains("user space with 2 CPUs"), "{console}");
+    ensure!(status == 0, "it ended with status {status}: {console}");
+    Ok(Outcome::Passed)
+}
+
+/// Rows of inputs that only a bad host can make, on the real KVM. The image passes its checks, but for those of a clock
+/// that is wrong on purpose, and never dies.
+fn bad_host(context: &mut Context) -> Result<Outcome> {
+    let hosts: [(&str, &[&str]); 13] = [
+        ("row_01", &["--cpuid", "1:ecx=0/0x80000000"]),
+        ("row_04", &["--cpuid", "0x40000000:eax=0"]),
+        ("row_06 masked", &["--cpuid", "0x40000001:eax=0"]),
+        ("row_09", &["--fail", "failed"]),
+        ("row_12 shift", &["--clock", "shift=99"]),
+        ("row_12 zero", &["--clock", "zero"]),
+        ("row_12 odd", &["--clock", "odd"]),
+        ("row_12 torn", &["--clock", "torn"]),
+        ("row_12 future", &["--clock", "future"]),
+        ("row_13 back", &["--clock", "back"]),
+        ("row_14 paused", &["--clock", "paused"]),
+        ("row_15 stale", &["--clock", "stale"]),
+        ("row_06 a feature without its service", &["--claim", "24"]),
+    ];
+    for (row, options) in hosts {
+        let mut boot = vmi(context, &epoch())?;
+        boot.vmm_arguments = options.iter().map(|word| (*word).to_owned()).collect();
+        let run = boot.run()?;
+        judge(&run).with_context(|| format!("{row}, {}", options.join(" ")))?;
+    }
+    Ok(Outcome::Passed)
+}
