@@ -45,7 +45,6 @@ impl std::str::FromStr for Name {
 
 /// Which devices there are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[allow(clippy::struct_excessive_bools)]
 pub struct Present {
     /// COM1.
     pub serial: bool,

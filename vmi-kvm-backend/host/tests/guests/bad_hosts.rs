@@ -94,6 +94,12 @@ guest!(
     "2: mov eax, [0x110010]; mov edx, [0x110014]; sub eax, ebx; sbb edx, esi; jns 2b",
     "mov al, 1; out 0xf4, al",
 );
+// Hands out whether the wall clock's page holds a time.
+guest!(
+    filled,
+    "mov ecx, 0x4b564d00; mov eax, 0x110000; xor edx, edx; wrmsr",
+    "cmp dword ptr [0x110004], 0; setne al; out 0xf4, al",
+);
 // Waits until the wall clock's page is garbage.
 guest!(
     stale,
@@ -115,6 +121,7 @@ fn the_clock_page_is_spoiled_in_every_way() {
     assert_eq!(code_on(flags(), clock("apart")) & 1, 0);
     assert_eq!(code_on(torn(), clock("torn")), 1);
     assert_eq!(code_on(back(), clock("back")), 1);
+    assert_eq!((code_on(filled(), honest()), code_on(filled(), clock("stale"))), (1, 1), "right at first");
     assert_eq!(code_on(stale(), clock("stale")), 1);
 }
 
