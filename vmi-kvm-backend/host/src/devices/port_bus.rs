@@ -88,6 +88,12 @@ impl Devices {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::sync::{Arc, Mutex};
+
+    use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
+
+    use super::super::Console;
     use super::*;
 
     fn devices(present: Present) -> Devices {
@@ -133,5 +139,47 @@ mod tests {
         devices.read(0xffff, &mut data);
         assert_eq!(data, [0xff; 4]);
         assert_eq!(devices.write(0xffff, &[6; 4]), None);
+    }
+
+    /// Yields numbers that look random, the same ones every time (xorshift).
+    fn next(state: &mut u64) -> u64 {
+        *state ^= *state << 13;
+        *state ^= *state >> 7;
+        *state ^= *state << 17;
+        *state
+    }
+
+    #[test]
+    fn a_million_accesses_end_the_run_only_where_they_should() {
+        let stop = Arc::new(AtomicBool::new(false));
+        let console = Arc::new(Mutex::new(Console::new(Box::new(std::io::sink()), stop)));
+        let interrupt = EventFd::new(EFD_NONBLOCK).unwrap();
+        let serial = Serial::new(interrupt, Arc::clone(&console));
+        let mut devices = Devices::new(Present::ALL, Some(serial));
+        let known =
+            [layout::SERIAL, layout::RTC, layout::EXIT, layout::PVPANIC, layout::POWER, layout::RESET];
+        let mut state = 0x9e37_79b9_7f4a_7c15;
+        for _ in 0..1_000_000 {
+            let random = next(&mut state);
+            let value = next(&mut state).to_le_bytes();
+            let width = 1 << (random % 3);
+            let any = (random >> 16) as u16;
+            let near = &known[(random >> 32) as usize % known.len()];
+            // Half of them at a device, or one port beside it.
+            let port = if random & 8 == 0 { any } else { near.start - 1 + any % (near.end - near.start + 2) };
+            if random & 16 == 0 {
+                devices.read(port, &mut [0; 4][..width]);
+            } else if let Some(ending) = devices.write(port, &value[..width]) {
+                let right = match ending {
+                    Ending::Exit(status) => layout::EXIT.contains(&port) && status == value[0],
+                    Ending::Reset => layout::RESET.contains(&port) && width == 1,
+                    Ending::PowerOff => layout::POWER.contains(&port),
+                    Ending::Panicked => layout::PVPANIC.contains(&port),
+                    _ => false,
+                };
+                assert!(right, "{ending:?} by {width} bytes at {port:#x}: {value:?}");
+            }
+        }
+        assert!(console.lock().unwrap().waiting() <= 512, "a line is all that waits");
     }
 }

@@ -35,6 +35,12 @@ impl Console {
         Self { output, line: Vec::with_capacity(LINE_MAX), timer: TimerFd::new().ok(), stop }
     }
 
+    /// Returns how many bytes wait for the end of their line.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.line.len()
+    }
+
     /// Returns what becomes readable when a piece of a line has waited long enough.
     pub(crate) fn timer(&self) -> Option<RawFd> {
         self.timer.as_ref().map(AsRawFd::as_raw_fd)
