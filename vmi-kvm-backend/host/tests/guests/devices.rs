@@ -75,11 +75,12 @@ fn a_wide_access_reaches_the_registers_behind() {
     assert_eq!(Tiny::new(wide()).exit_code().0, 0xa5);
 }
 
-guest!(string, "mov esi, 0x100000; mov ecx, 3; mov edx, 0x3f8; rep outsb", "mov al, 1; out 0xf4, al");
+// Reads the line status three times by one instruction, of which KVM makes one exit.
+guest!(string, "mov edi, 0x110000; mov ecx, 3; mov edx, 0x3fd; rep insb", "mov al, [0x110002]; out 0xf4, al");
 
 #[test]
 #[ignore = "needs KVM"]
 fn a_string_of_bytes_is_one_register_again_and_again() {
-    let (_, _, console) = Tiny::new(string()).exit_code();
-    assert_eq!(console.len(), String::from_utf8_lossy(&string()[..3]).len());
+    const TRANSMITTER_EMPTY: u8 = 0x60;
+    assert_eq!(Tiny::new(string()).exit_code().0, TRANSMITTER_EMPTY);
 }
