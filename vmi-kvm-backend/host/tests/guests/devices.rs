@@ -84,3 +84,23 @@ fn a_string_of_bytes_is_one_register_again_and_again() {
     const TRANSMITTER_EMPTY: u8 = 0x60;
     assert_eq!(Tiny::new(string()).exit_code().0, TRANSMITTER_EMPTY);
 }
+
+// Adds up the number of modules, the second one's size and its first byte.
+guest!(
+    modules,
+    "mov eax, [ebx + 12]; mov ecx, [ebx + 16]; add eax, [ecx + 32 + 8]",
+    "mov edx, [ecx + 32]; add al, [edx]; out 0xf4, al",
+);
+
+#[test]
+#[ignore = "needs KVM"]
+fn modules_are_where_the_start_info_says() {
+    let files = [b"first".as_slice(), b"\x40 second"].map(|bytes| {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, bytes).unwrap();
+        file
+    });
+    let mut guest = Tiny::new(modules());
+    guest.modules = files.iter().map(|file| file.path().to_owned()).collect();
+    assert_eq!(guest.exit_code().0, 2 + 8 + 0x40);
+}

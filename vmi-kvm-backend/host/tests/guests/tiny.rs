@@ -62,6 +62,8 @@ pub struct Tiny {
     pub limit: Option<Duration>,
     /// Whether its devices are left out.
     pub bare: bool,
+    /// What it is given as modules.
+    pub modules: Vec<std::path::PathBuf>,
 }
 
 impl Tiny {
@@ -116,7 +118,8 @@ impl Tiny {
     /// Runs the guest; returns how it went, and its console.
     pub fn run(self) -> (Result<Outcome>, String) {
         let image = self.write();
-        let mut config = Config::new(Boot { image: image.path().to_owned(), ..Boot::default() });
+        let boot = Boot { image: image.path().to_owned(), modules: self.modules, ..Boot::default() };
+        let mut config = Config::new(boot);
         config.bad_host = self.bad_host;
         config.cpus = self.cpus;
         config.statistics = true;
