@@ -56,12 +56,12 @@ fn kvm_edits_for_kvm(context: &mut Context) -> Result<Outcome> {
         ensure!(report.backend.as_deref() == Some("kvm"), "{machine}: {:?}", report.backend);
         ensure!(report.hypervisor.as_deref() == Some("KVMKVMKVM"), "{machine}: {:?}", report.hypervisor);
         for check in [
-            "after/kvm: the clock is the page's formula",
-            "after/kvm: the clock follows a changed multiplier",
-            "after/kvm: the page is registered",
-            "after/kvm: the calendar needs no real-time clock",
-            "after/kvm: an unknown hypercall is refused",
-            "teardown/kvm: no page is registered",
+            "after/kvm/the clock is the page's formula",
+            "after/kvm/the clock follows a changed multiplier",
+            "after/kvm/the page is registered",
+            "after/kvm/the calendar needs no real-time clock",
+            "after/kvm/an unknown hypercall is refused",
+            "teardown/kvm/no page is registered",
             "teardown/text",
         ] {
             ensure!(report.passed.iter().any(|name| name == check), "{machine}: `{check}` did not pass");
@@ -107,7 +107,7 @@ fn forbidden(context: &mut Context) -> Result<Outcome> {
     let [nopv, no_clock] = &reports[..] else { bail!("{} runs", reports.len()) };
     ensure!(nopv.backend.as_deref() == Some("native"), "nopv: {:?}", nopv.backend);
     ensure!(nopv.sites.is_some_and(|sites| sites.native == sites.total), "nopv: {:?}", nopv.sites);
-    let check = "after/kvm: no page is registered";
+    let check = "after/kvm/no page is registered";
     ensure!(nopv.passed.iter().any(|name| name == check), "nopv: `{check}` did not pass");
     ensure!(no_clock.backend.as_deref() == Some("kvm"), "no-kvmclock: {:?}", no_clock.backend);
     ensure!(no_clock.sites.is_some_and(|sites| sites.call == 0), "no-kvmclock: {:?}", no_clock.sites);
@@ -151,7 +151,7 @@ fn firmware(context: &mut Context) -> Result<Outcome> {
         boot.machine = machine;
         let runs = boot.run_many(&["", "no-kvmclock"])?;
         for report in all_pass(&runs)? {
-            let check = "teardown/kvm: no page is registered";
+            let check = "teardown/kvm/no page is registered";
             ensure!(report.passed.iter().any(|name| name == check), "{machine}: `{check}` did not pass");
         }
     }

@@ -87,7 +87,7 @@ fn row_08(context: &mut Context) -> Result<Outcome> {
 }
 
 fn row_09(context: &mut Context) -> Result<Outcome> {
-    passed(&report(context, "kvm", None)?, "after/kvm: an unknown hypercall is refused")?;
+    passed(&report(context, "kvm", None)?, "after/kvm/an unknown hypercall is refused")?;
     Ok(Outcome::Passed)
 }
 
