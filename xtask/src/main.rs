@@ -18,6 +18,7 @@ mod progress;
 mod qemu;
 mod qmp;
 mod rig;
+mod startup;
 mod table;
 mod tests;
 mod vmi_run;

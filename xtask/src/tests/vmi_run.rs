@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use super::run::{Context, Outcome, Test};
 use crate::boot::{Boot, Ending, Run};
 use crate::console::Report;
 use crate::full_run::{epoch, judge};
 use crate::host::Host;
-use crate::{rig, vmi_run};
+use crate::{rig, startup, vmi_run};
 
 pub(super) const TESTS: &[Test] = &[
     Test { name: "vmi_run::tiny_guests_pass_in_the_rig", run: tiny_guests },
@@ -18,6 +18,7 @@ pub(super) const TESTS: &[Test] = &[
     Test { name: "vmi_run::the_exit_status_is_the_guests", run: exit_status },
     Test { name: "vmi_run::debian_with_two_cpus_reaches_user_space_and_powers_off", run: debian },
     Test { name: "vmi_run::the_image_survives_a_bad_host", run: bad_host },
+    Test { name: "vmi_run::it_starts_in_a_tenth_of_what_microvm_takes", run: starts_lightly },
 ];
 
 fn vmi(context: &mut Context, arguments: &str) -> Result<Boot> {
@@ -75,6 +76,16 @@ fn debian(context: &mut Context) -> Result<Outcome> {
     let (console, status) = rig::errand(&files, &script, Duration::from_secs(120), &[])?;
     ensure!(console.contains("user space with 2 CPUs"), "{console}");
     ensure!(status == 0, "it ended with status {status}: {console}");
+    Ok(Outcome::Passed)
+}
+
+/// And in at most 5 MiB beside the guest's memory.
+fn starts_lightly(_: &mut Context) -> Result<Outcome> {
+    let costs = startup::measure()?;
+    let [(_, own), (_, microvm), (_, q35)] = &costs[..] else { bail!("{costs:?}") };
+    ensure!(own.instructions * 10 <= microvm.instructions, "{costs:?}");
+    ensure!(own.exits < microvm.exits && own.exits < q35.exits, "{costs:?}");
+    ensure!(own.beside_guest_kib <= 5 << 10, "{costs:?}");
     Ok(Outcome::Passed)
 }
 

@@ -199,7 +199,7 @@ fn a_wrong_header_is_refused_whole() {
 #[test]
 fn what_is_not_offered_or_not_named_is_refused() {
     let all = Features::all();
-    let few = Interface::new(1).offering(all - Features::TRACE_MARK | Features::from_bits_retain(1 << 31));
+    let few = Interface::new(1).offering((all - Features::TRACE_MARK) | Features::from_bits_retain(1 << 31));
     assert_eq!(few.announcement(1, 2).features, all - Features::TRACE_MARK);
     let (found, _) = answered(&few, Header { count: 1, ..header() });
     assert_eq!(Status(found.status), Status::UNKNOWN_FEATURE);

@@ -62,7 +62,7 @@ impl Services for Strict {
     }
 
     fn release_pages(&self, address: u64, bytes: u64) -> Result<(), Unable> {
-        assert!(address % 4096 == 0 && bytes % 4096 == 0 && bytes > 0);
+        assert!(address.is_multiple_of(4096) && bytes.is_multiple_of(4096) && bytes > 0);
         assert!(GuestRam::contains(&memory(), address, bytes));
         self.served.fetch_add(1, Relaxed);
         Ok(())
