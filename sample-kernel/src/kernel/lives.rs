@@ -13,7 +13,7 @@ use vmi_abi::{EnableError, Irq, Offer, Override, Overrides, Rank, Table, Time, c
 use vmi_native::Native;
 
 use super::{
-    checks::PASSED,
+    checks::{Check, PASSED},
     image,
     platform::PLATFORM,
     tally::{Failure, Tally, Verdict, equal, holds},
@@ -103,7 +103,7 @@ static FAILING: Candidate = Candidate::new("failing", 3, true, slow_clock);
 
 /// Runs all of it.
 pub fn run(tally: &mut Tally) {
-    let checks: [(&str, fn() -> Verdict); 6] = [
+    let checks: [Check; 6] = [
         ("the highest rank is chosen", highest_rank),
         ("a backend that cannot be enabled is disabled", failing),
         ("more backends than fit are refused", too_many),

@@ -30,7 +30,9 @@ pub(super) const TESTS: &[Test] = &[
 ];
 
 fn unknown_host(context: &mut Context) -> Result<Outcome> {
-    context.program(["boot", "--host", "nowhere"])?.refuses(&["`nowhere`", "bare, tcg, kvm, kvm-local"])?;
+    context
+        .program(["boot", "--host", "nowhere"])?
+        .refuses(&["`nowhere`", "bare, tcg, kvm, vmi, kvm-local, vmi-local"])?;
     Ok(Outcome::Passed)
 }
 

@@ -86,10 +86,11 @@ fn code(entry: u32, end: End, text: &str) -> Vec<u8> {
     let end_length = 9;
     let mut code = vec![0x8b, 0x43, 0x18]; // mov eax, [ebx + 24]: the command line
     code.extend([0x81, 0x38, b'p', b'o', b'w', b'e']); // cmp dword [eax], "powe"
-    code.extend([0x75, 33]); // jne print
+    code.extend([0x75, 40]); // jne print
     code.extend([0x80, 0x78, 6, b's']); // cmp byte [eax + 6], 's'
-    code.extend([0x75, 14]); // jne reboot
+    code.extend([0x75, 21]); // jne reboot
     code.extend([0x66, 0xba, 0x04, 0x06, 0x66, 0xb8, 0x00, 0x20, 0x66, 0xef]); // mov dx, 0x604; mov ax, 0x2000; out dx, ax
+    code.extend([0x66, 0xba, 0x00, 0x06, 0xb0, 0x34, 0xee]); // mov dx, 0x600; mov al, 0x34; out dx, al
     code.extend(HALT);
     let reboot_at = code.len();
     let print_at = reboot_at + 13;

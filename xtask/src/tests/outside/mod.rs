@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::run::{Context, Outcome, Test};
 use crate::boot::Boot;
 use crate::full_run::judge;
-use crate::host::Host;
+use crate::host::{Host, Place};
 use crate::{install, process, workspace};
 
 pub(super) const TESTS: &[Test] = &[Test {
@@ -51,7 +51,7 @@ fn a_kernel_of_a_few_lines(context: &mut Context) -> Result<Outcome> {
     let image = package.join("target/x86_64-unknown-none/debug/tiny");
     for host in Host::gates() {
         let report = judge(&Boot::new(host, &image).run()?)?;
-        let expected = if host.name == "kvm" { "kvm" } else { "native" };
+        let expected = if host.place == Place::Rig { "kvm" } else { "native" };
         ensure!(report.backend.as_deref() == Some(expected), "{host}: {:?}", report.backend);
     }
     Ok(Outcome::Passed)
