@@ -206,3 +206,26 @@ impl Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kvm_that_never_returns_is_given_up_by_name_and_in_time() {
+        crate::vcpu::install_handler().unwrap();
+        let ended = Vcpu::of_thread(0, thread::spawn(|| ()));
+        let stuck = Vcpu::of_thread(
+            1,
+            thread::spawn(|| {
+                loop {
+                    thread::park()
+                }
+            }),
+        );
+        let start = Instant::now();
+        let error = stop(&[ended, stuck]).unwrap_err().to_string();
+        assert_eq!(error, "KVM never returned from running CPU 1, so the guest was given up");
+        assert!(start.elapsed() < PATIENCE * 2, "{:?}", start.elapsed());
+    }
+}

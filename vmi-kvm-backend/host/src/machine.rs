@@ -226,6 +226,16 @@ fn make_vm(kvm: &Kvm) -> Result<VmFd> {
     Ok(vm)
 }
 
+/// What every guest needs of KVM.
+const NEEDED: [(Cap, &str); 6] = [
+    (Cap::Irqchip, "the interrupt controller (KVM_CAP_IRQCHIP)"),
+    (Cap::Pit2, "the timer (KVM_CAP_PIT2)"),
+    (Cap::UserMemory, "memory of its user's (KVM_CAP_USER_MEMORY)"),
+    (Cap::ExtCpuid, "CPUID of its user's (KVM_CAP_EXT_CPUID)"),
+    (Cap::Irqfd, "interrupts by event (KVM_CAP_IRQFD)"),
+    (Cap::Ioeventfd, "events by access (KVM_CAP_IOEVENTFD)"),
+];
+
 /// Opens KVM and looks whether it has all that every guest needs.
 fn open() -> Result<Kvm> {
     let kvm = Kvm::new().map_err(|error| match error.errno() {
@@ -237,16 +247,29 @@ fn open() -> Result<Kvm> {
     if version != API_VERSION {
         return Err(Error::KvmVersion(version));
     }
-    let needed = [
-        (Cap::Irqchip, "the interrupt controller (KVM_CAP_IRQCHIP)"),
-        (Cap::Pit2, "the timer (KVM_CAP_PIT2)"),
-        (Cap::UserMemory, "memory of its user's (KVM_CAP_USER_MEMORY)"),
-        (Cap::ExtCpuid, "CPUID of its user's (KVM_CAP_EXT_CPUID)"),
-        (Cap::Irqfd, "interrupts by event (KVM_CAP_IRQFD)"),
-        (Cap::Ioeventfd, "events by access (KVM_CAP_IOEVENTFD)"),
-    ];
-    match needed.into_iter().find(|(cap, _)| !kvm.check_extension(*cap)) {
+    require(|cap| kvm.check_extension(cap))?;
+    Ok(kvm)
+}
+
+/// Looks whether a KVM has all that every guest needs.
+fn require(has: impl Fn(Cap) -> bool) -> Result<()> {
+    match NEEDED.into_iter().find(|(cap, _)| !has(*cap)) {
         Some((_, name)) => Err(Error::KvmLacks(name)),
-        None => Ok(kvm),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kvm_that_lacks_a_capability_is_refused_with_its_name() {
+        assert!(require(|_| true).is_ok());
+        for (lacking, name) in NEEDED {
+            let refused = require(|cap| cap as u32 != lacking as u32).unwrap_err().to_string();
+            assert_eq!(refused, format!("this machine's KVM lacks {name}"));
+            assert!(name.contains("(KVM_CAP_"), "{name}");
+        }
     }
 }

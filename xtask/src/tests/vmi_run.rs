@@ -89,6 +89,26 @@ fn starts_lightly(_: &mut Context) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+/// Hyper-V's signature where KVM's was, and KVM's leaves with its clock farther up.
+const KVM_BEHIND_HYPER_V: [&str; 16] = [
+    "--cpuid",
+    "0x40000000:ebx=0x7263694d",
+    "--cpuid",
+    "0x40000000:ecx=0x666f736f",
+    "--cpuid",
+    "0x40000000:edx=0x76482074",
+    "--cpuid",
+    "0x40000700:eax=0x40000701",
+    "--cpuid",
+    "0x40000700:ebx=0x4b4d564b",
+    "--cpuid",
+    "0x40000700:ecx=0x564b4d56",
+    "--cpuid",
+    "0x40000700:edx=0x4d",
+    "--cpuid",
+    "0x40000701:eax=0x01000009",
+];
+
 /// What may be wrong with the image's checks on a bad host: nothing else may.
 #[derive(Clone, Copy, Debug)]
 enum Harm {
@@ -96,16 +116,18 @@ enum Harm {
     None,
     /// `init` refuses, by name, and leaves a native kernel that passes.
     Refused,
-    /// The clock is not what an honest page would say; it still never steps back.
+    /// The clock is not what an honest page would say; it still never steps back. Or `init` refuses.
     Clock,
 }
 
 /// Rows of inputs that only a bad host can make, on the real KVM. The image never dies.
 fn bad_host(context: &mut Context) -> Result<Outcome> {
-    let hosts: [(&str, &[&str], Harm); 16] = [
+    let hosts: [(&str, &[&str], Harm); 18] = [
         ("row_01", &["--cpuid", "1:ecx=0/0x80000000"], Harm::None),
         ("row_02", &["--cpuid", "0x40000000:ebx=0", "--cpuid", "0x40000000:ecx=0"], Harm::None),
+        ("row_03", &["--cpuid", "0x40000000:ebx=0x40", "--cpuid", "0x40000000:ecx=0x40"], Harm::None),
         ("row_04", &["--cpuid", "0x40000000:eax=0"], Harm::None),
+        ("row_05", &KVM_BEHIND_HYPER_V, Harm::None),
         ("row_06 masked", &["--cpuid", "0x40000001:eax=0"], Harm::None),
         ("row_06 a feature without its service", &["--claim", "24"], Harm::None),
         ("row_08", &["--msr", "0x4b564d01=fault"], Harm::Refused),
@@ -137,22 +159,16 @@ fn survives(run: &Run, harm: Harm) -> Result<()> {
     let passed = |name: &str| report.passed.iter().any(|passed| passed == name);
     ensure!(matches!(run.ending, Ending::Exit(0x10 | 0x11)), "{}: {:?}", run.ending, run.last_line());
     ensure!(report.summary.is_some(), "no summary came: {:?}", run.last_line());
-    match harm {
-        Harm::Refused => {
-            ensure!(names == ["init/vmi::init"], "{:?}", report.failed);
-            ensure!(
-                passed("refused/irq::save") && passed("refused/time::now_ns"),
-                "no native kernel was left"
-            );
-        }
-        _ => {
-            let clocks =
-                ["after/time::", "after/kvm/the clock", "teardown/time::now_ns", "after/kvm/the calendar"];
-            let is_clock = |name: &&str| clocks.iter().any(|clock| name.starts_with(clock));
-            ensure!(names.iter().all(is_clock), "{:?}", report.failed);
-            ensure!(passed("after/time never steps back"), "time stepped back");
-            ensure!(passed("teardown/text"), "there was no teardown");
-        }
+    // A page that is always being written may also be one that `init` never sees whole.
+    if names == ["init/vmi::init"] {
+        ensure!(passed("refused/irq::save") && passed("refused/time::now_ns"), "no native kernel was left");
+        return Ok(());
     }
+    ensure!(matches!(harm, Harm::Clock), "it was not refused: {:?}", report.failed);
+    let clocks = ["after/time::", "after/kvm/the clock", "teardown/time::now_ns", "after/kvm/the calendar"];
+    let is_clock = |name: &&str| clocks.iter().any(|clock| name.starts_with(clock));
+    ensure!(names.iter().all(is_clock), "{:?}", report.failed);
+    ensure!(passed("after/time never steps back"), "time stepped back");
+    ensure!(passed("teardown/text"), "there was no teardown");
     Ok(())
 }

@@ -31,6 +31,12 @@ impl Vcpu {
         Ok(Self { number, thread: thread.map_err(Error::system("start a thread"))? })
     }
 
+    /// A CPU whose thread does something else.
+    #[cfg(test)]
+    pub(crate) fn of_thread(number: usize, thread: JoinHandle<()>) -> Self {
+        Self { number, thread }
+    }
+
     /// Tells whether it has left the guest for good.
     pub(crate) fn is_finished(&self) -> bool {
         self.thread.is_finished()

@@ -1,8 +1,10 @@
 //! The program as people meet it: the terminal, Ctrl-C, the exit status.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -126,6 +128,18 @@ fn a_flood_into_a_pipe_that_nobody_reads_can_be_ended() {
     thread::sleep(Duration::from_secs(2));
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     assert_eq!(status(&mut child).code(), Some(130));
+}
+
+#[test]
+#[ignore = "needs KVM"]
+fn a_user_without_permission_is_told() {
+    const NOBODY: u32 = 65534;
+    let image = Tiny::new(code_42()).write();
+    fs::set_permissions(image.path(), fs::Permissions::from_mode(0o644)).unwrap();
+    let output = program().arg(image.path()).uid(NOBODY).gid(NOBODY).stdin(Stdio::null()).output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(text.starts_with("vmi-run: no permission to open /dev/kvm: "), "{text}");
+    assert_eq!((output.status.code(), text.lines().count()), (Some(125), 1));
 }
 
 #[test]
