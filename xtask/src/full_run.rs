@@ -6,6 +6,8 @@ use anyhow::{Result, anyhow};
 
 use crate::boot::{Boot, Ending, Run, millis_since};
 use crate::console::{Checks, Report};
+use crate::host::Vmm;
+use crate::vmi_run;
 
 /// What the image writes to the exit device when it is content.
 const CONTENT: u8 = 0x10;
@@ -48,6 +50,10 @@ pub(crate) fn judge(run: &Run) -> Result<Report> {
 ///
 /// Fails where the boots cannot be tried and on Ctrl-C; an image that fails is not an error.
 pub(crate) fn full_run(boot: &Boot) -> Result<Full> {
+    // What is built once is not what a boot takes.
+    if boot.host.vmm == Vmm::VmiRun {
+        vmi_run::build()?;
+    }
     let start = Instant::now();
     let mut lines = vec![format!("{} {}", boot.arguments, epoch()).trim().to_owned()];
     lines.extend(POWER.map(|(_, argument, _)| format!("{} {argument}", boot.arguments).trim().to_owned()));
