@@ -7,7 +7,7 @@ use vmi::{Backend, CommandLine, Error, Op, Platform, Report};
 use vmi_kvm_backend::Kvm;
 
 use super::{
-    checks,
+    bench, checks,
     console::line,
     exit::{Code, exit},
     image,
@@ -29,6 +29,7 @@ use super::{
 /// | `mutate=OP` | the check of one op, which must fail: the op is replaced by nothing or by a constant |
 /// | `power=shutdown`, `power=reboot` | that op, in the phase that `phase=` names: `before`, `after` or `teardown` |
 /// | `lives` | selection, with backends that rank, fail and come and go |
+/// | `bench` | what ops and exits cost |
 /// | `trace` | reads of the clock, and as many control instructions, for a trace of exits |
 /// | `vmi-calls` | calls to a VMI host: their effect, what they cost in exits, and what hostile ones get |
 /// | `vmi-shutdown=CODE` | the end of the machine by a VMI host, with that code |
@@ -52,6 +53,8 @@ pub fn run() -> ! {
             trace::run();
             tally.count("trace", "done", equal("reads", trace::READS, trace::READS).map(|()| checks::PASSED));
         }
+    } else if command_line.has("bench") {
+        benchmarks(&mut tally);
     } else if command_line.has("lives") {
         lives::run(&mut tally);
     } else if command_line.has("vmi-calls") {
@@ -104,6 +107,17 @@ fn every_form(tally: &mut Tally) {
         tally.count(phase, "every site is edited", backend.edited(&report.sites));
         tally.count(phase, "every replacement is called", backend.counted());
         stop(tally, hash);
+    }
+}
+
+/// The benchmarks, before `init`, after it and after the teardown.
+fn benchmarks(tally: &mut Tally) {
+    let hash = image::text_hash();
+    bench::run("before");
+    if start(tally, &[&Kvm]).is_some() {
+        bench::run("after");
+        stop(tally, hash);
+        bench::run("teardown");
     }
 }
 

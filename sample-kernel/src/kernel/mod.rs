@@ -1,5 +1,6 @@
 //! The kernel: from the boot stub to the summary.
 
+mod bench;
 mod checks;
 mod command;
 mod console;

@@ -3,5 +3,6 @@
 pub mod attempt;
 pub mod canary;
 pub mod control;
+pub mod keep;
 pub mod leave;
 pub mod selftest;

@@ -1,0 +1,62 @@
+//! The measuring of one benchmark.
+
+use core::fmt;
+
+use vmi_abi::Cpu;
+use vmi_native::Native;
+
+/// Batches of each length.
+const BATCHES: u64 = 16;
+/// Turns in a short batch, where they take no longer than [`TICKS_MAX`]; a quarter, a sixteenth and so on otherwise.
+const TURNS_MAX: u64 = 256;
+/// Ticks that a long batch shall not exceed, so that batches fit between two ticks of a host's clock: a quarter of the
+/// 4 ms between those of a Linux with `CONFIG_HZ=250`, at a tick a nanosecond.
+const TICKS_MAX: u64 = 1_000_000;
+
+/// What came of the batches of one benchmark, in ticks of the time-stamp counter.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    turns: u64,
+    short: u64,
+    least: u64,
+    sum: u64,
+    most: u64,
+}
+
+impl fmt::Display for Sample {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { turns, short, least, sum, most } = self;
+        write!(f, "{turns} {BATCHES} {short} {least} {sum} {most}")
+    }
+}
+
+/// Measures batches of `run`, short ones and ones of twice as many turns.
+pub fn measure(run: fn(u64)) -> Sample {
+    let turns = turns(run);
+    let mut sample = Sample { turns, short: u64::MAX, least: u64::MAX, sum: 0, most: 0 };
+    for _ in 0..BATCHES {
+        sample.short = sample.short.min(ticks(run, turns));
+        let long = ticks(run, 2 * turns);
+        sample.least = sample.least.min(long);
+        sample.sum += long;
+        sample.most = sample.most.max(long);
+    }
+    sample
+}
+
+/// Returns how many turns a short batch has. The first turn, which may have something to set up, does not count.
+fn turns(run: fn(u64)) -> u64 {
+    run(1);
+    let turn = ticks(run, 1);
+    let mut turns = TURNS_MAX;
+    while turns > 1 && 2 * turns * turn > TICKS_MAX {
+        turns /= 4;
+    }
+    turns
+}
+
+fn ticks(run: fn(u64), turns: u64) -> u64 {
+    let start = <Native as Cpu>::cycles();
+    run(turns);
+    <Native as Cpu>::cycles().wrapping_sub(start)
+}
