@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask --help` lists the commands.
 
+mod bench;
 mod boot;
 mod command_line;
 mod console;

@@ -1,0 +1,3 @@
+//! `cargo xtask bench`: what ops, exits, clocks and page tables cost, counted on every host.
+
+mod document;
