@@ -10,13 +10,12 @@ use core::{
     sync::atomic::{AtomicU8, Ordering},
 };
 
-use vmi_abi::{Backend, CommandLine, Cpu, Irq, Offer, Op, Overrides, Platform, Table, cpuid};
+use vmi_abi::{Backend, CommandLine, Irq, Offer, Op, Overrides, Platform, Table, cpuid};
 use vmi_native::Native;
 
 use crate::{
     BACKENDS_MAX, Error, Report, SiteCounts, native,
-    patch::{Kind, Plan},
-    records::Records,
+    patch::{Edited, Kind, Plan, Records},
     report::{Candidate, Verdict},
     sites, time,
 };
@@ -115,9 +114,9 @@ unsafe fn choose_and_edit(
     }
     if let Some((backend, offer)) = chosen {
         let overrides = backend.overrides(&offer, command_line);
-        let plan = Plan::new(&native::TABLE.addresses(), &overrides.erase())?;
-        // SAFETY: the platform promises that its text is mapped and readable.
-        report.sites = unsafe { plan.validate(records, platform.text())? };
+        let plan = Plan::new(&overrides)?;
+        let sites = plan.validate(records, platform)?;
+        report.sites = sites.counts();
         report.forms =
             core::array::from_fn(|number| Op::new(number as u16).map_or(Kind::Native, |op| plan.kind(op)));
         // SAFETY: the offer is from this backend's probe just now, on the boot CPU with interrupts off, and the state
@@ -128,9 +127,9 @@ unsafe fn choose_and_edit(
             Error::Enable { backend: backend.name(), error }
         })?;
         let clock = time::Continuity::of_native();
-        // SAFETY: the plan was validated for these records just now, and no other CPU runs.
-        unsafe { plan.apply(records, platform) };
-        serialise();
+        // SAFETY: validated just now; no other CPU runs, interrupts are masked, and by the caller no handler uses an op.
+        // The backend promises its replacements for the machine on which its probe found the hypervisor.
+        let _ = unsafe { sites.apply() };
         clock.resume();
         active = Active { backend: Some(backend), table: native::TABLE.with(&overrides), ..active };
     }
@@ -147,11 +146,12 @@ unsafe fn choose_and_edit(
 unsafe fn put_back(active: &Active) -> Result<(), Error> {
     let Active { platform, backend: Some(backend), .. } = active else { return Ok(()) };
     let records = Records::of_image()?;
-    let plan = Plan::new(&native::TABLE.addresses(), &Overrides::KEEP.erase())?;
+    let plan = Plan::new(&Overrides::KEEP)?;
+    // SAFETY: `init` found the records valid and edited their sites, with this platform.
+    let sites = unsafe { Edited::assume(&plan, records, *platform) };
     let clock = time::Continuity::of_backend();
-    // SAFETY: `init` found the records valid and edited them; the caller says that nobody else runs.
-    unsafe { plan.restore(records, *platform) };
-    serialise();
+    // SAFETY: the caller says that nobody else runs; interrupts are masked.
+    unsafe { sites.restore() };
     clock.resume();
     // SAFETY: `init` enabled it, and no site leads to it any more.
     unsafe { backend.disable() };
@@ -204,11 +204,6 @@ impl Report {
         }
         best
     }
-}
-
-/// Has this CPU drop what it fetched ahead. Source: Intel SDM, Volume 3, "Handling Self- and Cross-Modifying Code".
-fn serialise() {
-    let _ = <Native as Cpu>::cpuid(0, 0);
 }
 
 /// Maskable interrupts off, natively: the ops that would do it are about to be edited.

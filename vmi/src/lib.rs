@@ -16,12 +16,10 @@ pub mod io;
 pub mod irq;
 pub mod mmu;
 mod native;
-mod patch;
+pub mod patch;
 pub mod power;
-mod records;
 mod report;
 mod sites;
-mod text;
 pub mod time;
 
 /// The project's front page, whose example must compile.

@@ -1,11 +1,16 @@
 //! Hostile records: every one must be refused by name, with nothing written.
 
+// UNSAFETY: edits a text that is data.
+#![expect(unsafe_code)]
+
+use core::{ops::Range, ptr};
 use std::{boxed::Box, cell::UnsafeCell, vec::Vec};
 
 use proptest::prelude::*;
-use vmi_abi::{Inline, Op, cpu, io, irq, mmu};
+use vmi_abi::{Erased, Inline, Op, Platform, cpu, io, irq, mmu};
 
-use super::*;
+use super::{Plan, Records, Site, text::Text};
+use crate::{Error, Flaw, SiteCounts};
 
 const SITES: [Op; 6] = [
     irq::disable::OP,
@@ -86,8 +91,7 @@ impl Image {
 
     fn validate(&self, plan: &Plan) -> Result<SiteCounts, Error> {
         let before = self.text();
-        // SAFETY: the range is this image's text.
-        let result = unsafe { plan.validate(Records::of_slice(&self.records), &self.range) };
+        let result = plan.validate(Records::of_slice(&self.records), self).map(|sites| sites.counts());
         assert_eq!(before, self.text(), "validation wrote to the text");
         result
     }
@@ -97,7 +101,7 @@ impl Image {
         for (op, with) in overrides {
             all[usize::from(op.number())] = *with;
         }
-        Plan::new(&natives(self.start()), &all).unwrap()
+        Plan::of(&natives(self.start()), &all).unwrap()
     }
 
     /// Returns the index and the flaw of the record that is refused.
@@ -106,6 +110,27 @@ impl Image {
             Err(Error::Record { index, flaw, .. }) => (index, flaw),
             other => panic!("not refused: {other:?}"),
         }
+    }
+}
+
+/// A platform with other ranges of text than the image's own.
+struct InRanges(Vec<Range<*const u8>>);
+
+// SAFETY: used by one thread.
+unsafe impl Sync for InRanges {}
+
+// SAFETY: the ranges are inside an image's text, but for one that no record names; nothing is written.
+unsafe impl Platform for InRanges {
+    fn text(&self) -> &[Range<*const u8>] {
+        &self.0
+    }
+
+    unsafe fn write_text(&self, _: *mut u8, _: &[u8]) {
+        unreachable!("only validated")
+    }
+
+    fn physical_address(&self, pointer: *const u8) -> u64 {
+        pointer.addr() as u64
     }
 }
 
@@ -136,10 +161,10 @@ fn an_edit_writes_what_the_plan_says_and_restore_takes_it_back() {
         (irq::leave::OP, Erased::Call(target)),
     ]);
     let counts = SiteCounts { total: 6, native: 1, call: 2, inline: 1, nop: 2 };
-    assert_eq!(image.validate(&plan), Ok(counts));
-    let records = Records::of_slice(&image.records);
-    // SAFETY: validated; the text is this test's own.
-    unsafe { plan.apply(records, &*image) };
+    let sites = plan.validate(Records::of_slice(&image.records), &*image).unwrap();
+    assert_eq!(sites.counts(), counts);
+    // SAFETY: the text is this test's own, and nobody executes it.
+    let edited = unsafe { sites.apply() };
     let site = |index: usize| {
         let at = GAP + index * (5 + GAP);
         (image.start() + at, image.text()[at..at + 5].to_vec())
@@ -155,8 +180,8 @@ fn an_edit_writes_what_the_plan_says_and_restore_takes_it_back() {
     assert_eq!(site(3).1, branch(0xe9, site(3).0), "a jump op is jumped to");
     assert_eq!(site(4).1, &original[GAP + 4 * (5 + GAP)..][..5], "kept");
     assert_eq!(site(5).1, [0x0f, 0x1f, 0x44, 0, 0]);
-    // SAFETY: only the plan edited it.
-    unsafe { plan.restore(records, &*image) };
+    // SAFETY: as above.
+    unsafe { edited.restore() };
     assert_eq!(image.text(), original);
 }
 
@@ -172,9 +197,9 @@ fn row_21_site_across_a_page_and_across_a_16_byte_line() {
     };
     assert_eq!((across(4096), across(16)), (Some(2), Some(0)));
     let plan = image.plan(&[(mmu::flush_local::OP, Erased::Nop), (irq::disable::OP, Erased::Nop)]);
-    assert!(image.validate(&plan).is_ok());
-    // SAFETY: validated; the text is this test's own.
-    unsafe { plan.apply(records, &*image) };
+    let sites = plan.validate(records, &*image).unwrap();
+    // SAFETY: the text is this test's own, and nobody executes it.
+    let _ = unsafe { sites.apply() };
     for at in [GAP, GAP + 2 * (5 + GAP)] {
         assert_eq!(image.text()[at..at + 5], [0x0f, 0x1f, 0x44, 0, 0]);
     }
@@ -303,7 +328,7 @@ fn row_21_target_out_of_reach() {
 fn row_21_a_replacement_longer_than_the_site() {
     let mut all = [Erased::Keep; Op::COUNT];
     all[usize::from(io::delay::OP.number())] = inline(&[0x90; 6]);
-    let error = Plan::new(&natives(0), &all).unwrap_err();
+    let error = Plan::of(&natives(0), &all).unwrap_err();
     assert_eq!(error, Error::Fit { op: io::delay::OP, len: 6, site: 5 });
 }
 
@@ -312,7 +337,7 @@ fn nothing_stands_for_no_op_with_a_result_or_a_stacked_operand() {
     for op in Op::all() {
         let mut all = [Erased::Keep; Op::COUNT];
         all[usize::from(op.number())] = Erased::Nop;
-        let plan = Plan::new(&natives(0), &all).map(|_| ());
+        let plan = Plan::of(&natives(0), &all).map(|_| ());
         let harmless =
             ["irq::disable", "irq::enable", "irq::wait", "irq::halt", "cpu::relax", "io::delay", "apic::eoi"];
         let written = ["cpu::write", "mmu::", "io::out", "power::"];
@@ -328,9 +353,8 @@ fn sites_in_several_ranges_of_text() {
     let split = start + GAP + 3 * (5 + GAP);
     let records = Records::of_slice(&image.records);
     let validate = |ranges: &[Range<usize>]| {
-        let ranges: Vec<_> = ranges.iter().cloned().map(text).collect();
-        // SAFETY: the ranges are inside this image's text, but for one that no record names.
-        unsafe { image.plan(&[]).validate(records, &ranges) }
+        let platform = InRanges(ranges.iter().cloned().map(text).collect());
+        image.plan(&[]).validate(records, &platform).map(|sites| sites.counts())
     };
     assert!(validate(&[start..split, split..start + TEXT_LEN]).is_ok());
     assert!(validate(&[0..1, start..split, split..split, split..start + TEXT_LEN]).is_ok());

@@ -16,9 +16,9 @@ pub(super) const TESTS: &[Test] =
 const ROOTS: [&str; 6] = [
     "trap::on_exception",
     "platform::SamplePlatform::write_text",
-    "patch::Plan::validate",
-    "patch::Plan::apply",
-    "patch::Plan::restore",
+    "patch::plan::Plan::validate",
+    "patch::edit::Validated::apply",
+    "patch::edit::Edited::restore",
     "fixup::landing",
 ];
 

@@ -27,7 +27,7 @@ const NOPS: [&[u8]; SITE_LEN_MAX + 1] = [
 
 /// What stands in every site of an op, as a little-endian word whose bytes past the site's length are 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Text {
+pub(super) enum Text {
     /// The same bytes anywhere.
     Fixed(u64),
     /// A near branch to an address, and what fills a longer site behind it.
@@ -36,7 +36,7 @@ pub(crate) enum Text {
 
 impl Text {
     /// Returns the native text of an op, given the address of its bare-metal function.
-    pub(crate) fn native(op: Op, function: usize) -> Self {
+    pub(super) fn native(op: Op, function: usize) -> Self {
         match op.class() {
             Class::Call => Self::Branch { opcode: CALL, target: function, tail: 0 },
             _ => Self::Fixed(u64::from_le_bytes(native::form(op).bytes)),
@@ -48,7 +48,7 @@ impl Text {
     /// # Errors
     ///
     /// [`Error::Fit`] and [`Error::Nothing`].
-    pub(crate) fn replacement(op: Op, with: Erased) -> Result<Option<Self>, Error> {
+    pub(super) fn replacement(op: Op, with: Erased) -> Result<Option<Self>, Error> {
         let site = usize::from(native::form(op).len);
         Ok(Some(match with {
             Erased::Keep => return Ok(None),
@@ -73,7 +73,7 @@ impl Text {
     ///
     /// The target that is out of reach from there.
     #[inline]
-    pub(crate) fn at(self, address: usize) -> Result<u64, usize> {
+    pub(super) fn at(self, address: usize) -> Result<u64, usize> {
         match self {
             Self::Fixed(bytes) => Ok(bytes),
             Self::Branch { opcode, target, tail } => {

@@ -1,21 +1,18 @@
-//! The patcher: validates every record, then edits, or puts back, the sites they name.
-//!
-//! What to write is computed by [`Plan`] and [`Text`] from values alone; the platform stores it. Validation reads
-//! nothing that is not inside the platform's text, and nothing is written before all of it has passed. No function
-//! here uses an op: the sites being edited may be any.
+//! What shall stand in the sites of each op, and the check that it may.
 
-// UNSAFETY: reads the text of sites, and has the platform write it.
+// UNSAFETY: reads the text of sites.
 #![expect(unsafe_code)]
 
-use core::{ops::Range, ptr};
+use core::ptr;
 
-use vmi_abi::{Erased, Op, Platform, SITE_LEN_MIN, Site};
+use vmi_abi::{Erased, Op, Overrides, Platform, SITE_LEN_MIN, Site};
 
-use crate::{Error, Flaw, SiteCounts, native, records::Records, text::Text};
+use super::{edit::Validated, records::Records, text::Text};
+use crate::{Error, Flaw, SiteCounts, native};
 
 /// What stands, and what shall stand, in the sites of each op.
 #[derive(Debug)]
-pub(crate) struct Plan([Row; Op::COUNT]);
+pub struct Plan([Row; Op::COUNT]);
 
 #[derive(Clone, Copy, Debug)]
 struct Row {
@@ -36,13 +33,21 @@ pub(crate) enum Kind {
 }
 
 impl Plan {
-    /// Returns the plan that edits the sites of the native kernel, whose call ops are served by the functions at
-    /// `natives`, as `overrides` say.
+    /// Returns the plan that edits native sites of this image as `overrides` say.
     ///
     /// # Errors
     ///
     /// [`Error::Fit`] and [`Error::Nothing`].
-    pub(crate) fn new(natives: &[usize; Op::COUNT], overrides: &[Erased; Op::COUNT]) -> Result<Self, Error> {
+    pub fn new(overrides: &Overrides) -> Result<Self, Error> {
+        Self::of(&native::TABLE.addresses(), &overrides.erase())
+    }
+
+    /// Returns the plan for an image whose call ops are served by the functions at `natives`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Fit`] and [`Error::Nothing`].
+    pub(super) fn of(natives: &[usize; Op::COUNT], overrides: &[Erased; Op::COUNT]) -> Result<Self, Error> {
         let mut rows = Op::all().map(|op| {
             let number = usize::from(op.number());
             Ok(Row {
@@ -70,22 +75,18 @@ impl Plan {
         self.0[usize::from(op.number())].kind
     }
 
-    /// Checks every record against the plan and the text, and counts the sites by their new form.
+    /// Checks every record against the plan and the text of the platform.
     ///
     /// # Errors
     ///
-    /// [`Error::Record`] for the first wrong one.
-    ///
-    /// # Safety
-    ///
-    /// - The `text` ranges are mapped and readable.
-    pub(crate) unsafe fn validate(
-        &self,
-        records: Records<'_>,
-        text: &[Range<*const u8>],
-    ) -> Result<SiteCounts, Error> {
+    /// [`Error::Record`] for the first wrong one. Nothing was written.
+    pub fn validate<'a>(
+        &'a self,
+        records: Records<'a>,
+        platform: &'a dyn Platform,
+    ) -> Result<Validated<'a>, Error> {
         let mut counts = SiteCounts::default();
-        let mut ranges = text.iter().map(|range| range.start.addr()..range.end.addr());
+        let mut ranges = platform.text().iter().map(|range| range.start.addr()..range.end.addr());
         let mut range = ranges.next().unwrap_or(0..0);
         let mut end = 0;
         for (index, (address, site)) in records.iter().enumerate() {
@@ -101,8 +102,8 @@ impl Plan {
                 return Err(refuse(Flaw::OutsideText));
             }
             end = address + usize::from(site.len);
-            // SAFETY: the site lies inside `range`, just checked, which the caller says is readable; it is at least
-            // as long as the shortest site, because its length is the native form's.
+            // SAFETY: the site lies inside `range`, just checked, which the platform promises is readable; it is at
+            // least as long as the shortest site, because its length is the native form's.
             let found = unsafe { read(address, site.len) };
             if row.native.at(address) != Ok(found) {
                 return Err(refuse(row.original(address, found)));
@@ -112,44 +113,17 @@ impl Plan {
             }
             counts.add(row.kind);
         }
-        Ok(counts)
+        Ok(Validated::new(self, records, platform, counts))
     }
 
-    /// Writes every replacement into its sites.
-    ///
-    /// # Safety
-    ///
-    /// - [`validate`](Self::validate) passed for the same records, this platform's text and this plan.
-    /// - No other CPU executes the text, and interrupts are off.
-    pub(crate) unsafe fn apply(&self, records: Records<'_>, platform: &dyn Platform) {
-        for (address, site) in records.iter() {
-            let Ok(Row { replacement: Some(text), .. }) = self.row(site) else {
-                continue;
-            };
-            // SAFETY: by the caller, the record is valid, the replacement in reach and the text nobody else's.
-            unsafe { write(*text, address, site.len, platform) };
-        }
+    /// Returns what shall stand in a site instead of the native text, if anything.
+    pub(super) fn replacement(&self, site: &Site) -> Option<Text> {
+        self.row(site).ok()?.replacement
     }
 
-    /// Writes the native text back wherever another stands.
-    ///
-    /// # Safety
-    ///
-    /// - [`validate`](Self::validate) passed for the same records and this platform's text, and since then only
-    ///   [`apply`](Self::apply) of a plan for the same natives has written to them.
-    /// - No other CPU executes the text, and interrupts are off.
-    pub(crate) unsafe fn restore(&self, records: Records<'_>, platform: &dyn Platform) {
-        for (address, site) in records.iter() {
-            let Ok(Row { native, .. }) = self.row(site) else {
-                continue;
-            };
-            // SAFETY: by the caller, the record is valid: its site lies in text.
-            let found = unsafe { read(address, site.len) };
-            if native.at(address) != Ok(found) {
-                // SAFETY: as above, and the text is nobody else's.
-                unsafe { write(*native, address, site.len, platform) };
-            }
-        }
+    /// Returns what stands in a site natively.
+    pub(super) fn native(&self, site: &Site) -> Option<Text> {
+        Some(self.row(site).ok()?.native)
     }
 
     /// Returns the plan's row for a site, if the record can be one of the op it names.
@@ -190,7 +164,7 @@ impl Row {
 /// - `address..address + len` is readable.
 /// - `len` is from [`SITE_LEN_MIN`] to 8.
 #[inline]
-unsafe fn read(address: usize, len: u8) -> u64 {
+pub(super) unsafe fn read(address: usize, len: u8) -> u64 {
     const _: () = assert!(SITE_LEN_MIN >= size_of::<u32>());
     let head: *const u32 = ptr::with_exposed_provenance(address);
     let behind = usize::from(len) - size_of::<u32>();
@@ -201,19 +175,3 @@ unsafe fn read(address: usize, len: u8) -> u64 {
     let high = unsafe { tail.read_unaligned() };
     u64::from(low) | u64::from(high) << (8 * behind)
 }
-
-/// Has the platform write a text into a site.
-///
-/// # Safety
-///
-/// - `address..address + len` lies in the platform's text, and `text` is in reach from there.
-/// - No other CPU executes these bytes, and interrupts are off.
-unsafe fn write(text: Text, address: usize, len: u8, platform: &dyn Platform) {
-    let Ok(bytes) = text.at(address) else { return };
-    let place = ptr::with_exposed_provenance_mut(address);
-    // SAFETY: the caller's promises are those of `write_text`.
-    unsafe { platform.write_text(place, &bytes.to_le_bytes()[..usize::from(len)]) };
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,4 +1,4 @@
-//! The site records of the image.
+//! Site records: the image's, or others.
 
 // UNSAFETY: makes a slice of what the linker gathered between two symbols.
 #![expect(unsafe_code)]
@@ -18,7 +18,7 @@ unsafe extern "C" {
 
 /// Site records in the order in which they lie in the image. Their places are relative to their own addresses.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Records<'a>(&'a [Site]);
+pub struct Records<'a>(&'a [Site]);
 
 impl<'a> Records<'a> {
     /// Returns the records of the running image.
@@ -26,7 +26,7 @@ impl<'a> Records<'a> {
     /// # Errors
     ///
     /// [`Error::NoRecords`] and [`Error::RecordsCut`].
-    pub(crate) fn of_image() -> Result<Records<'static>, Error> {
+    pub fn of_image() -> Result<Records<'static>, Error> {
         let (start, stop) = (&raw const START, &raw const STOP);
         let count = whole_records(start.addr(), stop.addr())?;
         // SAFETY: the linker put `count` whole, aligned records between its two symbols; nothing writes them, and
@@ -34,18 +34,28 @@ impl<'a> Records<'a> {
         Ok(Records(unsafe { slice::from_raw_parts(start, count) }))
     }
 
-    #[cfg(test)]
-    pub(crate) fn of_slice(records: &'a [Site]) -> Self {
+    /// Returns records that lie in a slice, in ascending order of their sites: of a module, or some of the image's.
+    pub fn of_slice(records: &'a [Site]) -> Self {
         Self(records)
     }
 
+    /// Returns the records as they lie in memory.
+    pub fn as_slice(self) -> &'a [Site] {
+        self.0
+    }
+
     /// Returns how many records there are.
-    pub(crate) fn len(self) -> usize {
+    pub fn len(self) -> usize {
         self.0.len()
     }
 
+    /// Tells whether there is none.
+    pub fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Returns the records with the addresses of their sites.
-    pub(crate) fn iter(self) -> impl Iterator<Item = (usize, &'a Site)> {
+    pub fn iter(self) -> impl Iterator<Item = (usize, &'a Site)> {
         self.0.iter().map(|record| {
             let here = (record as *const Site).addr();
             (here.wrapping_add_signed(record.offset as isize), record)

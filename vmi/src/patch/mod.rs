@@ -1,0 +1,68 @@
+//! The patcher: edits the places where ops stand, and puts them back.
+//!
+//! [`init`](crate::init) and [`teardown`](crate::teardown) are made of it, and are what a kernel calls. By itself it
+//! edits a set of [`Records`] of one's own: a module's, or those of a program in user space that tries or measures a
+//! replacement, where `init`, which masks interrupts, cannot run.
+//!
+//! A [`Plan`] says what stands, and what shall stand, in the sites of each op. [`Plan::validate`] holds every record
+//! and the text it names against it; what passes is [`Validated`], which alone can be applied and so becomes
+//! [`Edited`], which alone can be restored. Nothing is read outside the platform's text, and nothing written before all
+//! of it has passed. No function here uses an op: the sites being edited may be any.
+//!
+//! It edits, and no more: no backend is enabled, [`table`](crate::table) says what it said before, and nobody sees to it
+//! that time goes on without a step where ops of [`time`](crate::time) are replaced.
+//!
+//! # Examples
+//!
+//! A program that has its own sites of an op replaced, on Linux:
+//!
+//! ```
+//! use core::ops::Range;
+//! use rustix::mm::{MprotectFlags, mprotect};
+//! use vmi::patch::{Plan, Records};
+//! use vmi_abi::{Overrides, cpu, leaf};
+//!
+//! unsafe extern "C" { static __executable_start: u8; static etext: u8; } // the linker's own
+//! static PROGRAM: Program = Program([&raw const __executable_start..&raw const etext]);
+//! struct Program([Range<*const u8>; 1]);
+//! unsafe impl Sync for Program {}
+//! unsafe impl vmi::Platform for Program {
+//!     fn text(&self) -> &[Range<*const u8>] { &self.0 }
+//!     unsafe fn write_text(&self, place: *mut u8, bytes: &[u8]) {
+//!         let page = place.map_addr(|address| address & !0xfff);
+//!         let allow = |flags| unsafe { mprotect(page.cast(), place.addr() + bytes.len() - page.addr(), flags) };
+//!         let read_and_execute = MprotectFlags::READ | MprotectFlags::EXEC;
+//!         allow(read_and_execute | MprotectFlags::WRITE).expect("text that can be made writable");
+//!         unsafe { place.copy_from(bytes.as_ptr(), bytes.len()) };
+//!         allow(read_and_execute).expect("text as it was");
+//!     }
+//!     fn physical_address(&self, pointer: *const u8) -> u64 { pointer.addr() as u64 }
+//! }
+//!
+//! let mut overrides = Overrides::KEEP;
+//! overrides.cpu.cycles = leaf!(cpu::cycles, || 42);
+//!
+//! let plan = Plan::new(&overrides)?;
+//! let sites = plan.validate(Records::of_image()?, &PROGRAM)?;
+//! assert!(sites.counts().call > 0);
+//! assert_ne!(vmi::cpu::cycles(), 42);
+//! let sites = unsafe { sites.apply() };
+//! assert_eq!(vmi::cpu::cycles(), 42);
+//! unsafe { sites.restore() };
+//! assert_ne!(vmi::cpu::cycles(), 42);
+//! # Ok::<(), vmi::Error>(())
+//! ```
+
+mod edit;
+mod plan;
+mod records;
+mod text;
+
+#[cfg(test)]
+mod tests;
+
+pub use edit::{Edited, Validated};
+pub(crate) use plan::Kind;
+pub use plan::Plan;
+pub use records::Records;
+pub use vmi_abi::Site;
