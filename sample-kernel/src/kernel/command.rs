@@ -7,7 +7,8 @@ use vmi::{Backend, CommandLine, Error, Op, Platform, Report};
 use vmi_kvm_backend::Kvm;
 
 use super::{
-    bench, checks,
+    bench::{self, Phase, Selection},
+    checks,
     console::line,
     exit::{Code, exit},
     image,
@@ -29,7 +30,9 @@ use super::{
 /// | `mutate=OP` | the check of one op, which must fail: the op is replaced by nothing or by a constant |
 /// | `power=shutdown`, `power=reboot` | that op, in the phase that `phase=` names: `before`, `after` or `teardown` |
 /// | `lives` | selection, with backends that rank, fail and come and go |
-/// | `bench` | what ops and exits cost |
+/// | `bench` | what ops and exits cost: every benchmark |
+/// | `bench=NAME,…` | only the benchmarks that are called so, or whose names begin so |
+/// | `bench-names` | what benchmarks there are |
 /// | `trace` | reads of the clock, and as many control instructions, for a trace of exits |
 /// | `vmi-calls` | calls to a VMI host: their effect, what they cost in exits, and what hostile ones get |
 /// | `vmi-shutdown=CODE` | the end of the machine by a VMI host, with that code |
@@ -53,8 +56,10 @@ pub fn run() -> ! {
             trace::run();
             tally.count("trace", "done", equal("reads", trace::READS, trace::READS).map(|()| checks::PASSED));
         }
-    } else if command_line.has("bench") {
-        benchmarks(&mut tally);
+    } else if command_line.has("bench") || command_line.value("bench").is_some() {
+        benchmarks(&mut tally, command_line.value("bench"));
+    } else if command_line.has("bench-names") {
+        bench::print_names(&mut tally);
     } else if command_line.has("lives") {
         lives::run(&mut tally);
     } else if command_line.has("vmi-calls") {
@@ -110,14 +115,18 @@ fn every_form(tally: &mut Tally) {
     }
 }
 
-/// The benchmarks, before `init`, after it and after the teardown.
-fn benchmarks(tally: &mut Tally) {
+/// The benchmarks asked for, before `init`, after it and after the teardown.
+fn benchmarks(tally: &mut Tally, names: Option<&str>) {
+    let selection = match Selection::new(names) {
+        Ok(selection) => selection,
+        Err(unknown) => return tally.fail("bench", unknown.0, unknown),
+    };
     let hash = image::text_hash();
-    bench::run("before");
+    bench::run(selection, Phase::Before, tally);
     if start(tally, &[&Kvm]).is_some() {
-        bench::run("after");
+        bench::run(selection, Phase::After, tally);
         stop(tally, hash);
-        bench::run("teardown");
+        bench::run(selection, Phase::Teardown, tally);
     }
 }
 
