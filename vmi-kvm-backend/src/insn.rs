@@ -3,7 +3,7 @@
 // UNSAFETY: assembly.
 #![expect(unsafe_code)]
 
-use core::arch::{asm, naked_asm, x86_64::CpuidResult};
+use core::arch::{asm, x86_64::CpuidResult};
 
 use vmi_abi::{Fault, Leaf, cpu};
 
@@ -103,9 +103,12 @@ pub(crate) unsafe fn out32(port: u16, value: u32) {
     unsafe { asm!("out dx, eax", in("dx") port, in("eax") value, options(nostack, preserves_flags)) };
 }
 
-// A hypercall takes its number in RAX and its arguments in RBX, RCX, RDX, RSI, and changes RAX only. A function of its
-// own each, not an `asm!` in the caller, because KVM may rewrite a foreign opcode where it stands, and RBX is the
-// compiler's.
+/// The instructions that call a hypervisor.
+///
+/// A hypercall takes its number in RAX and its arguments in RBX, RCX, RDX and RSI, leaves its answer in RAX and every
+/// other register and the flags as they were (KVM documentation, "Linux KVM Hypercall"). RBX is the compiler's, and no
+/// operand: its value waits in the register of the first argument, which thereby keeps its own. Without `nomem`, because
+/// the host reads and writes memory.
 macro_rules! hypercalls {
     ($( $(#[$doc:meta])* $name:ident $instruction:literal; )*) => { $(
         $(#[$doc])*
@@ -114,20 +117,38 @@ macro_rules! hypercalls {
         ///
         /// - Called in ring 0 of a guest of KVM, on a CPU that has the instruction.
         /// - The arguments are what the call asks for, and what it does is what the kernel wants.
-        #[unsafe(naked)]
-        pub(crate) unsafe extern "sysv64" fn $name(number: u64, a0: u64, a1: u64, a2: u64, a3: u64) -> i64 {
-            naked_asm!(
-                "push rbx",
-                "mov rax, rdi",
-                "mov rbx, rsi",
-                "xchg rcx, rdx",
-                "mov rsi, r8",
-                $instruction,
-                "pop rbx",
-                "ret",
-            )
+        #[inline(always)]
+        pub(crate) unsafe fn $name(number: u64, arguments: &[u64]) -> i64 {
+            // Inlined, the number of arguments is known, and nothing is left of the choice, nor of the slice.
+            match *arguments {
+                [] => hypercall!($instruction, number),
+                [a0] => hypercall!($instruction, number, a0),
+                [a0, a1] => hypercall!($instruction, number, a0, in("rcx") a1,),
+                [a0, a1, a2] => hypercall!($instruction, number, a0, in("rcx") a1, in("rdx") a2,),
+                [a0, a1, a2, a3] => {
+                    hypercall!($instruction, number, a0, in("rcx") a1, in("rdx") a2, in("rsi") a3,)
+                }
+                _ => unreachable!("a hypercall takes at most four arguments"),
+            }
         }
     )* };
+}
+
+macro_rules! hypercall {
+    ($instruction:literal, $number:ident) => {
+        hypercall!(@asm ($instruction) () $number, ())
+    };
+    ($instruction:literal, $number:ident, $a0:ident $(, $($others:tt)*)?) => {
+        hypercall!(@asm ("xchg rbx, {0}", $instruction, "xchg rbx, {0}") (in(reg) $a0,) $number, ($($($others)*)?))
+    };
+    (@asm ($($text:literal),*) ($($a0:tt)*) $number:ident, ($($others:tt)*)) => {{
+        let answer: i64;
+        // SAFETY: the caller of the function around this vouches for the call; it changes RAX alone.
+        unsafe {
+            asm!($($text,)* $($a0)* inout("rax") $number => answer, $($others)* options(nostack, preserves_flags))
+        };
+        answer
+    }};
 }
 
 hypercalls! {
@@ -172,6 +193,36 @@ mod tests {
             let good = u64::from(msr) << 32 | u64::from(!msr);
             prop_assert_eq!(write(good), Ok(()));
             prop_assert_eq!(write(value).is_ok(), value == good);
+        }
+    }
+
+    // What would run in place of the calls says what is in one register.
+    hypercalls! {
+        /// Leaves the number.
+        number "nop";
+        /// Leaves the first argument.
+        rbx "mov rax, rbx";
+        /// Leaves the second argument.
+        rcx "mov rax, rcx";
+        /// Leaves the third argument.
+        rdx "mov rax, rdx";
+        /// Leaves the fourth argument.
+        rsi "mov rax, rsi";
+    }
+
+    #[test]
+    fn number_and_arguments_are_in_the_registers_of_the_convention() {
+        type Spy = unsafe fn(u64, &[u64]) -> i64;
+        const SPIES: [(Spy, usize); 4] = [(rbx, 0), (rcx, 1), (rdx, 2), (rsi, 3)];
+        for count in 0..=4 {
+            // One is the same as the number: it needs a register of its own all the same.
+            let arguments: &[u64] = &[1, 7, 3, 4][..count];
+            // SAFETY: no call is made: what stands for it only moves between registers.
+            assert_eq!(unsafe { number(7, arguments) }, 7);
+            for (spy, argument) in SPIES.into_iter().take(count) {
+                // SAFETY: likewise.
+                assert_eq!(unsafe { spy(7, arguments) } as u64, arguments[argument]);
+            }
         }
     }
 

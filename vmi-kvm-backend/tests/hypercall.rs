@@ -4,7 +4,10 @@ use proptest::prelude::*;
 use vmi_abi::cpuid::CallOpcode;
 use vmi_kvm_backend::{
     Features,
-    hypercall::{Error, Hypercall, Number, decode},
+    hypercall::{
+        Call, Caller, ClockPairing, Error, Granted, Hypercall, Instruction, KickCpu, MapGpaRange, Number,
+        SchedYield, SendIpi, VapicPollIrq, Vmmcall, decode,
+    },
 };
 
 mod dump;
@@ -43,9 +46,62 @@ fn a_call_without_its_feature_is_not_made() {
     for number in [Number::KICK_CPU, Number::SEND_IPI, Number::SCHED_YIELD, Number::MAP_GPA_RANGE] {
         assert_ne!(number.needs(), Features::empty());
         // SAFETY: not ring 0, but the feature the call needs is missing, so nothing is executed.
-        let answer = unsafe { kvm.call(number, 0, 0, 0, 0) };
+        let answer = unsafe { kvm.call(number, [0; 4]) };
         assert_eq!(decode(answer), Err(Error::NO_SUCH_CALL));
     }
+}
+
+/// Returns whether the right to make call `C` is granted where the host has all features but these.
+fn granted_without<C: Call>(missing: Features) -> bool {
+    fn ask<I: Instruction, C: Call>(caller: Caller<I>) -> bool {
+        assert_eq!(size_of::<Granted<I, C>>(), 0);
+        caller.grant::<C>().is_some()
+    }
+    let features = Features::all() - missing;
+    let asked = |dump| match on(&with(dump, 0x4000_0001, [features.bits(), 0, 0, 0]), Hypercall::detect) {
+        Some(Hypercall::Vmcall(caller)) => ask::<_, C>(caller),
+        Some(Hypercall::Vmmcall(caller)) => ask::<_, C>(caller),
+        None => panic!("KVM was not found"),
+    };
+    let [amd, intel] = [kvm_amd(), kvm_intel()].map(asked);
+    assert_eq!(amd, intel);
+    amd
+}
+
+#[test]
+fn a_right_is_granted_where_its_feature_is_there() {
+    fn hangs_on<C: Call>(feature: Features) {
+        assert_eq!(C::NUMBER.needs(), feature);
+        for missing in Features::all().iter() {
+            assert_eq!(
+                granted_without::<C>(missing),
+                missing != feature,
+                "{:?} without {missing:?}",
+                C::NUMBER
+            );
+        }
+    }
+    hangs_on::<VapicPollIrq>(Features::empty());
+    hangs_on::<KickCpu>(Features::PV_UNHALT);
+    hangs_on::<ClockPairing>(Features::empty());
+    hangs_on::<SendIpi>(Features::PV_SEND_IPI);
+    hangs_on::<SchedYield>(Features::PV_SCHED_YIELD);
+    hangs_on::<MapGpaRange>(Features::HC_MAP_GPA_RANGE);
+}
+
+#[test]
+fn a_call_of_a_kernels_own_is_granted() {
+    #[derive(Debug)]
+    enum Own {}
+    impl Call for Own {
+        const NUMBER: Number = Number(0x7fff_0000);
+        type Arguments = [u64; 3];
+    }
+    let Some(Hypercall::Vmmcall(caller)) = on(&kvm_amd(), Hypercall::detect) else {
+        panic!("AMD has vmmcall")
+    };
+    let right: Granted<Vmmcall, Own> = caller.grant().expect("no feature is needed");
+    assert_eq!(format!("{right:?}"), "Granted(Vmmcall, Number(2147418112))");
 }
 
 proptest! {

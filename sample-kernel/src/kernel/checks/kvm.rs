@@ -187,7 +187,7 @@ fn unknown_hypercall() -> Verdict {
     let vmi = vmi_abi::hypercall::Number::ALL.map(|number| Number(number.0.into()));
     for number in vmi.into_iter().chain([UNKNOWN]) {
         // SAFETY: no such call.
-        let found = unsafe { hypercall.call(number, 0, 0, 0, 0) };
+        let found = unsafe { hypercall.call(number, [0; 4]) };
         equal("result", found as u64, Error::NO_SUCH_CALL.0 as u64)?;
     }
     Ok(PASSED)
