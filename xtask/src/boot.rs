@@ -11,7 +11,7 @@ use object::read::elf::{ElfFile64, ProgramHeader};
 use crate::host::{Host, Machine, Place, Vmm};
 use crate::image;
 use crate::qemu::{Finish, Qemu, Step};
-use crate::{rig, vmi_run};
+use crate::{qemu, rig, vmi_run};
 
 /// Takes in pieces of a console as they arrive.
 pub(crate) type Sink<'a> = dyn FnMut(&[u8]) -> Result<()> + 'a;
@@ -43,6 +43,9 @@ pub(crate) struct Boot {
     pub(crate) files: Vec<PathBuf>,
     /// Counts the exits by guest address into [`Run::exits`]; in the rig only.
     pub(crate) trace_exits: bool,
+    /// Makes the time-stamp counter count instructions: those of the emulated CPU, which in the rig runs the host's
+    /// kernel as well.
+    pub(crate) counts_instructions: bool,
 }
 
 /// What came of one boot.
@@ -111,6 +114,7 @@ impl Boot {
             vmm_arguments: Vec::new(),
             files: Vec::new(),
             trace_exits: false,
+            counts_instructions: false,
         }
     }
 
@@ -136,8 +140,7 @@ impl Boot {
     ///
     /// Fails like [`Boot::run`], and when the sink does.
     pub(crate) fn run_live(&self, sink: &mut Sink<'_>) -> Result<Run> {
-        let mut runs = self.run_lines(&[&self.arguments], sink)?;
-        runs.pop().context("a boot came to no end")
+        run_all(std::slice::from_ref(self), sink)?.pop().context("a boot came to no end")
     }
 
     /// Boots once for each kernel command line; in the rig all of them in one start of the rig.
@@ -146,22 +149,24 @@ impl Boot {
     ///
     /// Fails like [`Boot::run`].
     pub(crate) fn run_many(&self, lines: &[&str]) -> Result<Vec<Run>> {
-        self.run_lines(lines, &mut |_| Ok(()))
+        let boots: Vec<Self> = lines.iter().map(|line| self.clone().arguments(line)).collect();
+        run_all(&boots, &mut |_| Ok(()))
     }
 
-    fn run_lines(&self, lines: &[&str], sink: &mut Sink<'_>) -> Result<Vec<Run>> {
-        check_image(&self.image)?;
-        match self.host.place {
-            Place::Here if self.trace_exits => {
-                bail!("exits are traced in the rig only, not on `{}`", self.host)
-            }
-            Place::Here => lines.iter().map(|line| self.run_here(line, sink)).collect(),
-            Place::Rig => rig::run(self, lines, sink),
+    /// Refuses what cannot be.
+    fn check(&self) -> Result<()> {
+        let is_here = self.host.place == Place::Here;
+        if is_here && self.trace_exits {
+            bail!("exits are traced in the rig only, not on `{}`", self.host);
         }
+        if is_here && self.counts_instructions && self.host.accelerator != "tcg" {
+            bail!("instructions are counted on emulated CPUs only, not on `{}`", self.host);
+        }
+        check_image(&self.image)
     }
 
     /// Returns the arguments for QEMU, with the image at that path and the console on that character device.
-    pub(crate) fn qemu_arguments(&self, image: &str, console: &str, line: &str) -> Vec<String> {
+    pub(crate) fn qemu_arguments(&self, image: &str, console: &str) -> Vec<String> {
         let mut arguments: Vec<String> = [
             ("-accel", self.host.accelerator),
             ("-cpu", &self.cpu),
@@ -170,7 +175,7 @@ impl Boot {
             ("-serial", &format!("chardev:{console}")),
             ("-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
             ("-kernel", image),
-            ("-append", line),
+            ("-append", &self.arguments),
         ]
         .into_iter()
         .flat_map(|(option, value)| [option.to_owned(), value.to_owned()])
@@ -179,18 +184,25 @@ impl Boot {
         arguments
     }
 
-    fn run_here(&self, line: &str, sink: &mut Sink<'_>) -> Result<Run> {
+    /// Returns the arguments that make the emulated CPU count instructions, if it is to.
+    pub(crate) fn counting(&self) -> impl Iterator<Item = &'static str> {
+        qemu::ICOUNT.into_iter().filter(|_| self.counts_instructions)
+    }
+
+    fn run_here(&self, sink: &mut Sink<'_>) -> Result<Run> {
         if self.host.vmm == Vmm::VmiRun {
             vmi_run::build()?;
             let start = Instant::now();
-            let (console, ending) = vmi_run::run_here(self, line)?;
+            let (console, ending) = vmi_run::run_here(self)?;
             sink(console.as_bytes())?;
             let millis = millis_since(start);
             return Ok(Run { host: self.host, console, ending, millis, exits: Vec::new() });
         }
         let start = Instant::now();
         let image = self.image.display().to_string();
-        let mut qemu = Qemu::start(&self.qemu_arguments(&image, "channel-0", line), 1)?;
+        let mut arguments = self.qemu_arguments(&image, "channel-0");
+        arguments.extend(self.counting().map(str::to_owned));
+        let mut qemu = Qemu::start(&arguments, 1)?;
         let mut console = Vec::new();
         let ending = loop {
             match qemu.next(start + self.limit)? {
@@ -208,6 +220,20 @@ impl Boot {
         let millis = millis_since(start);
         let console = String::from_utf8_lossy(&console).into_owned();
         Ok(Run { host: self.host, console, ending, millis, exits: Vec::new() })
+    }
+}
+
+/// Boots one after the other; those of a host in the rig in one start of the rig, all with what the first one asks of the
+/// rig. Hands the consoles to the sink as they arrive.
+///
+/// # Errors
+///
+/// Fails like [`Boot::run`], and when the sink does.
+pub(crate) fn run_all(boots: &[Boot], sink: &mut Sink<'_>) -> Result<Vec<Run>> {
+    boots.iter().try_for_each(Boot::check)?;
+    match boots.first().map(|boot| boot.host.place) {
+        Some(Place::Rig) => rig::run(boots, sink),
+        Some(Place::Here) | None => boots.iter().map(|boot| boot.run_here(sink)).collect(),
     }
 }
 

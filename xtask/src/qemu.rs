@@ -24,6 +24,9 @@ const PROGRAM: &str = "qemu-system-x86_64";
 /// What every QEMU is told: nothing that was not asked for, no window, and an end instead of a second start.
 pub(crate) const BASICS: [&str; 5] = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"];
 
+/// Makes an emulated CPU's clocks count instructions: one a nanosecond, and none while idle.
+pub(crate) const ICOUNT: [&str; 2] = ["-icount", "shift=0,sleep=off"];
+
 /// How often a waiting thread looks for Ctrl-C, for the end of QEMU, and for new bytes.
 const POLL: Duration = Duration::from_millis(5);
 

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::image::{self, Profile, Target};
 use crate::progress::Progress;
 use crate::table::{Cell, Table};
-use crate::{rig, vmi_run};
+use crate::{qemu, rig, vmi_run};
 
 /// What one start cost.
 #[derive(Debug, Deserialize)]
@@ -30,9 +30,6 @@ const STARTS: [(&str, &str); 3] = [
     ("QEMU, microvm", "$QEMU -M microvm"),
     ("QEMU, q35", "$QEMU -M q35"),
 ];
-
-/// Counts instructions: one a nanosecond, and none while idle.
-const ICOUNT: [&str; 2] = ["-icount", "shift=0,sleep=off"];
 
 const QEMU: &str = "/usr/bin/qemu -L /usr/share/qemu -nodefaults -no-user-config -display none -no-reboot -accel kvm \
     -cpu host -m 128M -kernel /job/image -serial stdio -device isa-debug-exit,iobase=0xf4,iosize=4";
@@ -66,7 +63,7 @@ pub(crate) fn measure() -> Result<Vec<(&'static str, Cost)>> {
     let files: [(&str, &Path); 3] =
         [("/job/image", &image), ("/job/startup", &startup), (rig::VMI_RUN, &vmi_run::build()?)];
     let _progress = Progress::start("counting in the rig");
-    let (console, status) = rig::errand(&files, &script, Duration::from_secs(180), &ICOUNT)?;
+    let (console, status) = rig::errand(&files, &script, Duration::from_secs(180), &qemu::ICOUNT)?;
     let costs: Vec<Cost> = console.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     ensure!(
         costs.len() == STARTS.len(),

@@ -43,7 +43,7 @@ pub(crate) fn build_static(words: &[&str], program: &str) -> Result<PathBuf> {
 }
 
 /// Returns the arguments that boot the image at that path.
-pub(crate) fn arguments(boot: &Boot, image: &str, line: &str) -> Vec<String> {
+pub(crate) fn arguments(boot: &Boot, image: &str) -> Vec<String> {
     let mut words: Vec<String> = ["--verbose", "--memory"].map(str::to_owned).to_vec();
     words.extend([
         format!("{}M", boot.memory_mib),
@@ -51,14 +51,14 @@ pub(crate) fn arguments(boot: &Boot, image: &str, line: &str) -> Vec<String> {
         boot.limit.as_secs().max(1).to_string(),
     ]);
     words.extend_from_slice(&boot.vmm_arguments);
-    words.extend([image.to_owned(), "--".to_owned(), line.to_owned()]);
+    words.extend([image.to_owned(), "--".to_owned(), boot.arguments.clone()]);
     words
 }
 
 /// Runs it on this machine, to the end; returns the console and the ending.
-pub(crate) fn run_here(boot: &Boot, line: &str) -> Result<(String, Ending)> {
+pub(crate) fn run_here(boot: &Boot) -> Result<(String, Ending)> {
     let mut command = std::process::Command::new(build()?);
-    command.args(arguments(boot, &boot.image.display().to_string(), line)).stdin(std::process::Stdio::null());
+    command.args(arguments(boot, &boot.image.display().to_string())).stdin(std::process::Stdio::null());
     let finished = process::run(&mut command)?;
     let status = finished.status.code().ok_or_else(|| anyhow!("vmi-run ended with {}", finished.status))?;
     Ok((finished.stdout, ending(status, &finished.stderr)))

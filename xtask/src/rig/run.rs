@@ -22,9 +22,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How much later than the rig itself we give up on a guest.
 const SLACK: Duration = Duration::from_secs(15);
 
-/// Where the image lies in the rig.
-const IMAGE: &str = "/job/image";
-
 /// Where `vmi-run` lies in the rig.
 pub(crate) const VMI_RUN: &str = "/usr/bin/vmi-run";
 
@@ -44,25 +41,34 @@ struct Job {
     trace_exits: bool,
 }
 
-/// Boots the image in the rig, once for each kernel command line.
-pub(crate) fn run(boot: &Boot, lines: &[&str], sink: &mut Sink<'_>) -> Result<Vec<Run>> {
-    let mut files = vec![(IMAGE.to_owned(), boot.image.clone())];
-    if boot.host.vmm == Vmm::VmiRun {
+/// Boots in one start of the rig, each guest behind the other.
+pub(crate) fn run(boots: &[Boot], sink: &mut Sink<'_>) -> Result<Vec<Run>> {
+    let mut files: Vec<(String, PathBuf)> = Vec::new();
+    let mut scripts = Vec::new();
+    for (guest, boot) in boots.iter().enumerate() {
+        // What several guests boot lies there once.
+        let known = files.iter().find(|(_, file)| *file == boot.image).map(|(place, _)| place.clone());
+        let image = known.unwrap_or_else(|| {
+            let place = format!("/job/{guest}/image");
+            files.push((place.clone(), boot.image.clone()));
+            place
+        });
+        scripts.push(script(boot, guest, &image));
+        files.extend(boot.files.iter().map(|file| (file.display().to_string(), file.clone())));
+    }
+    if boots.iter().any(|boot| boot.host.vmm == Vmm::VmiRun) {
         files.push((VMI_RUN.to_owned(), vmi_run::build()?));
     }
-    files.extend(boot.files.iter().map(|file| (file.display().to_string(), file.clone())));
     let job = Job {
         files,
-        scripts: lines.iter().enumerate().map(|(guest, line)| script(boot, guest, line)).collect(),
-        limit: boot.limit,
-        trace_exits: boot.trace_exits,
+        scripts,
+        limit: boots.iter().map(|boot| boot.limit).max().unwrap_or_default(),
+        trace_exits: boots.iter().any(|boot| boot.trace_exits),
     };
-    let (guests, consoles) = start(&job, &[], sink)?;
-    guests
-        .into_iter()
-        .enumerate()
-        .map(|(number, guest)| finished(boot, guest, consoles.text(number)))
-        .collect()
+    let machine: Vec<&str> = boots.first().into_iter().flat_map(Boot::counting).collect();
+    let (guests, consoles) = start(&job, &machine, sink)?;
+    let finished = guests.into_iter().zip(boots).enumerate();
+    finished.map(|(number, (guest, boot))| finish(boot, guest, consoles.text(number))).collect()
 }
 
 /// Runs a shell script in the rig, with files where it looks for them; more arguments for the rig's own QEMU may change
@@ -121,7 +127,7 @@ fn start(job: &Job, machine: &[&str], sink: &mut Sink<'_>) -> Result<(Vec<Guest>
     Ok((rig.guests, rig.consoles))
 }
 
-fn finished(boot: &Boot, guest: Guest, console: String) -> Result<Run> {
+fn finish(boot: &Boot, guest: Guest, console: String) -> Result<Run> {
     if guest.lost > 0 {
         bail!("the rig's histogram had no room for {} exits", guest.lost);
     }
@@ -244,7 +250,7 @@ fn append_job(archive: &Path, job: &Job, mark: &str) -> Result<()> {
 }
 
 /// Writes the script that becomes the guest's virtual machine monitor.
-fn script(boot: &Boot, guest: usize, line: &str) -> String {
+fn script(boot: &Boot, guest: usize, image: &str) -> String {
     let mut words: Vec<String>;
     let console = format!("/job/{guest}/console");
     let redirection = match boot.host.vmm {
@@ -253,12 +259,12 @@ fn script(boot: &Boot, guest: usize, line: &str) -> String {
             words.extend(qemu::BASICS.map(str::to_owned));
             words.extend(qmp::OPTIONS.map(str::to_owned));
             words.extend(["-chardev".to_owned(), format!("file,id=console,path={console}")]);
-            words.extend(boot.qemu_arguments(IMAGE, "console", line));
+            words.extend(boot.qemu_arguments(image, "console"));
             String::new()
         }
         Vmm::VmiRun => {
             words = vec![VMI_RUN.to_owned()];
-            words.extend(vmi_run::arguments(boot, IMAGE, line));
+            words.extend(vmi_run::arguments(boot, image));
             format!(" </dev/null >{console}")
         }
     };
