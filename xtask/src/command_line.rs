@@ -12,7 +12,7 @@ use crate::full_run::judge;
 use crate::host::{HOSTS, Host, Machine, Vmm};
 use crate::image::{self, Profile, Target};
 use crate::progress::{Progress, say};
-use crate::{demo, doctor, install, startup, tests};
+use crate::{bench, demo, doctor, install, startup, tests};
 
 /// Builds the VMI image, boots it on every host, and tests everything
 #[derive(Debug, Parser)]
@@ -72,6 +72,10 @@ enum Command {
         /// A part of the names of the tests to run
         filter: Option<String>,
     },
+    /// Count what ops, exits, clocks and page tables cost, in instructions, exits and bytes
+    ///
+    /// Writes every figure into target/bench.json, with a report for the browser beside it.
+    Bench(bench::Options),
     /// Count what vmi-run and QEMU cost from their start to the first line of the image
     Startup,
     /// Say what is missing and how to get it
@@ -100,6 +104,7 @@ impl CommandLine {
                 Ok(true)
             }
             Command::Test { filter } => tests::run(filter.as_deref().unwrap_or_default()),
+            Command::Bench(options) => bench::run(options),
             Command::Startup => startup::run(),
             Command::Doctor => doctor::run(),
         }

@@ -1,6 +1,5 @@
 //! The main job: one image, booted on every host, in one table.
 
-use std::fs::OpenOptions;
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -116,13 +115,8 @@ fn run_gate(host: &'static Host, image: &Path) -> Result<Outcome> {
 
 /// Runs a host that may be skipped: where nothing usable answers in time, that is no failure of the image.
 fn run_extra(host: &'static Host, image: &Path) -> Result<Outcome> {
-    if let Err(error) = OpenOptions::new().read(true).write(true).open("/dev/kvm") {
-        return Ok(Outcome::Skipped(format!("/dev/kvm cannot be opened: {error}")));
-    }
-    if !has_virtualization() {
-        return Ok(Outcome::Skipped(
-            "the CPU has no hardware virtualization: this KVM is a partial emulation".into(),
-        ));
+    if let Some(reason) = host.missing() {
+        return Ok(Outcome::Skipped(reason));
     }
     let mut boot = Boot::new(host, image);
     boot.limit = PATIENCE;
@@ -135,12 +129,6 @@ fn run_extra(host: &'static Host, image: &Path) -> Result<Outcome> {
         _ => boot.limit = host.limit,
     }
     Ok(Outcome::Ran(row(host, full_run(&boot)?)))
-}
-
-/// Tells whether the CPU has VMX or SVM. A `/dev/kvm` without either interprets guests, and not all that they do.
-fn has_virtualization() -> bool {
-    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    cpu.split_ascii_whitespace().any(|flag| flag == "vmx" || flag == "svm")
 }
 
 fn row(host: &'static Host, full: Full) -> Row {

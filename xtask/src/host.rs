@@ -1,6 +1,7 @@
 //! The hosts the image runs on: each with its whole recipe, here and nowhere else.
 
 use std::fmt;
+use std::fs::{self, OpenOptions};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -129,6 +130,25 @@ impl Host {
         found.ok_or_else(|| anyhow!("there is no host `{name}`; the hosts are {}", known()))
     }
 
+    /// Says why a host that is only an extra is not there, if it is plain to see.
+    pub(crate) fn missing(&self) -> Option<String> {
+        if !self.extra {
+            return None;
+        }
+        if let Err(error) = OpenOptions::new().read(true).write(true).open("/dev/kvm") {
+            return Some(format!("/dev/kvm cannot be opened: {error}"));
+        }
+        let no_virtualization = "the CPU has no hardware virtualization: this KVM is a partial emulation";
+        (!has_virtualization()).then(|| no_virtualization.to_owned())
+    }
+
+    /// Says why instructions cannot be counted on the host, if they cannot: only an emulated CPU counts them.
+    pub(crate) fn cannot_count(&self) -> Option<String> {
+        let counts = self.place == Place::Rig || self.accelerator == "tcg";
+        let real = "a real CPU does not count instructions for its guests; `cargo bench` times them";
+        if counts { None } else { self.missing().or_else(|| Some(real.to_owned())) }
+    }
+
     /// Returns the hosts that every full run must pass.
     pub(crate) fn gates() -> impl Iterator<Item = &'static Self> {
         HOSTS.iter().filter(|host| !host.extra)
@@ -139,6 +159,12 @@ impl fmt::Display for Host {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name)
     }
+}
+
+/// Tells whether the CPU has VMX or SVM. A `/dev/kvm` without either interprets guests, and not all that they do.
+fn has_virtualization() -> bool {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    cpu.split_ascii_whitespace().any(|flag| flag == "vmx" || flag == "svm")
 }
 
 /// A machine that QEMU emulates.

@@ -1,7 +1,5 @@
 //! What a run of the benchmarks found, as `target/bench.json` holds it.
 
-#![expect(dead_code, reason = "the command is not there yet")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -98,7 +96,7 @@ pub(crate) struct Skipped {
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Code {
-    /// An op, `record` or `fixup`.
+    /// An op; for records, what they are of: `site`, `fixup`.
     pub(crate) name: String,
     /// `site`, `record`, or the variant of which the small function around the op is as long.
     pub(crate) part: String,

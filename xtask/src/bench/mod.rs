@@ -1,3 +1,19 @@
 //! `cargo xtask bench`: what ops, exits, clocks and page tables cost, counted on every host.
 
+mod budgets;
+mod causes;
+mod code;
+mod command;
+mod compare;
+mod differences;
 mod document;
+mod figures;
+mod lines;
+mod names;
+mod notes;
+mod number;
+mod run;
+mod summary;
+mod versions;
+
+pub(crate) use command::{Options, run};

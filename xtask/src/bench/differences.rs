@@ -1,0 +1,33 @@
+//! Leaf ops that natively cost something else than their bare instruction.
+
+use vmi_abi::{Class, Op};
+
+use super::document::{Figure, HostFigures};
+
+/// A native figure that is not that of the bare instruction.
+#[derive(Debug)]
+pub(crate) struct Difference<'a> {
+    pub(crate) native: &'a Figure,
+    pub(crate) bare: &'a Figure,
+}
+
+/// Holds every leaf op that was measured natively against its bare instruction in the same surrounding and phase.
+pub(crate) fn compared(host: &HostFigures) -> impl Iterator<Item = Difference<'_>> {
+    let natively = host.figures.iter().filter(|figure| figure.variant == "native" && is_leaf(&figure.name));
+    natively.filter_map(|native| {
+        let bare = host.figure(&native.name, "bare", &native.surrounding, &native.phase)?;
+        Some(Difference { native, bare })
+    })
+}
+
+/// Tells whether a benchmark is that of a leaf op.
+pub(crate) fn is_leaf(name: &str) -> bool {
+    Op::all().any(|op| op.class() == Class::Leaf && op.to_string() == name)
+}
+
+impl Difference<'_> {
+    /// Tells whether the figures are not the same.
+    pub(crate) fn is_real(&self) -> bool {
+        self.native.instructions.least != self.bare.instructions.least
+    }
+}

@@ -1,0 +1,71 @@
+//! What is to be known of the figures and stands in no table.
+
+use std::collections::BTreeMap;
+
+use super::differences::compared;
+use super::document::Document;
+use super::number::number;
+
+/// Says in sentences where a native op is not its bare instruction, what records take, and what was skipped.
+pub(super) fn notes(document: &Document) -> Vec<String> {
+    let mut notes = natively(document);
+    let record = |name| document.bytes(name, "record");
+    if let (Some(site), Some(fixup)) = (record("site"), record("fixup")) {
+        notes.push(format!("The record of a site is {site} bytes, that of a fixup {fixup}."));
+    }
+    notes.extend(skipped(document));
+    notes
+}
+
+/// Says what leaf ops cost natively beside their bare instructions.
+fn natively(document: &Document) -> Vec<String> {
+    let mut held = 0;
+    // By op, its figure, that of the instruction, and the cause: in which surroundings.
+    let mut different: BTreeMap<[String; 4], Vec<&str>> = BTreeMap::new();
+    for difference in document.hosts.iter().filter(|host| !host.includes_host).flat_map(compared) {
+        held += 1;
+        if difference.is_real() {
+            let [native, bare] = [difference.native, difference.bare];
+            let cause = native.cause.as_deref().unwrap_or("the cause is not known");
+            let [cost, limit] = [native, bare].map(|figure| number(figure.instructions.least));
+            let places = different.entry([native.name.clone(), cost, limit, cause.to_owned()]).or_default();
+            if !places.contains(&&*native.surrounding) {
+                places.push(&native.surrounding);
+            }
+        }
+    }
+    if held == 0 {
+        return Vec::new();
+    }
+    let all = if different.is_empty() { "" } else { ", but for" };
+    let mut notes = vec![format!(
+        "Natively a leaf op costs what its bare instruction costs, in every surrounding and phase \
+         ({held} figures held side by side){all}{}",
+        if different.is_empty() { "." } else { ":" }
+    )];
+    for ([name, cost, limit, cause], places) in different {
+        notes.push(format!("  {name}: {cost}, not {limit} ({}): {cause}", places.join(", ")));
+    }
+    notes
+}
+
+/// Says what was skipped, where and why; a line for all that have the same reason on the same hosts.
+fn skipped(document: &Document) -> Vec<String> {
+    let mut hosts_of: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
+    for host in &document.hosts {
+        for skip in &host.skipped {
+            let hosts = hosts_of.entry((&skip.reason, &skip.name)).or_default();
+            if !hosts.contains(&&*host.host) {
+                hosts.push(&host.host);
+            }
+        }
+    }
+    let mut names_of: BTreeMap<(String, &str), Vec<&str>> = BTreeMap::new();
+    for ((reason, name), hosts) in hosts_of {
+        names_of.entry((hosts.join(", "), reason)).or_default().push(name);
+    }
+    let sentence = |((hosts, reason), names): ((String, &str), Vec<&str>)| {
+        format!("Skipped on {hosts}: {}: {reason}", names.join(", "))
+    };
+    names_of.into_iter().map(sentence).collect()
+}
