@@ -8,6 +8,7 @@ pub mod cpuid;
 mod define;
 pub mod hypercall;
 mod leaf;
+mod operands;
 mod ops;
 mod overrides;
 mod platform;
