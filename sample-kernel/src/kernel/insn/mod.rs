@@ -3,6 +3,7 @@
 pub mod attempt;
 pub mod canary;
 pub mod control;
+pub mod forms;
 pub mod keep;
 pub mod leave;
 pub mod selftest;

@@ -4,17 +4,16 @@
 #![expect(unsafe_code)]
 
 use core::{
-    arch::{global_asm, naked_asm},
+    arch::naked_asm,
     fmt,
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 use vmi::{Backend, CommandLine, Op, Platform, SiteCounts};
-use vmi_abi::{
-    Class, EnableError, Inline, Leaf, Offer, Override, Overrides, Rank, SITE_LEN_MAX, Table, cpuid::Cpuid,
-};
+use vmi_abi::{Class, EnableError, Leaf, Offer, Override, Overrides, Rank, Table, cpuid::Cpuid};
 use vmi_native::Native;
 
+use super::forms;
 use crate::kernel::{
     checks::PASSED,
     tally::{Verdict, equal, holds},
@@ -105,24 +104,6 @@ macro_rules! replacements {
             $( $( naked_override!($class all $group $name); )* )*
             all
         }
-
-        /// Every op inline: call ops, but for `wait`, are more than a site can hold, and stay calls.
-        fn inline() -> Overrides {
-            let mut all = thunks();
-            $( $( inline_override!($class all $group $name $number); )* )*
-            // SAFETY: what the native function does, and it returns to the same place.
-            all.irq.wait = Override::Inline(unsafe { Inline::promise(&[0xfb, 0xf4]) });
-            all
-        }
-
-        // The native instruction behind other prefixes than the site's own, eight bytes a row.
-        global_asm!(
-            ".pushsection .rodata.selftest,\"a\",@progbits",
-            ".balign 8",
-            "selftest_inline:",
-            $( $( inline_text!($class $native), )* )*
-            ".popsection",
-        );
     };
 }
 
@@ -158,37 +139,7 @@ macro_rules! naked_override {
     };
 }
 
-macro_rules! inline_override {
-    (call $all:ident $group:ident $name:ident $number:literal) => {};
-    ($class:ident $all:ident $group:ident $name:ident $number:literal) => {
-        // SAFETY: the symbol is that of the rows.
-        let row = unsafe { &selftest_inline[$number] };
-        // SAFETY: the row is the native instruction behind prefixes that mean nothing.
-        $all.$group.$name = Override::Inline(unsafe { Inline::promise(&row[..5]) });
-    };
-}
-
-macro_rules! inline_text {
-    (leaf $native:literal) => {
-        concat!(
-            "770: .skip -((772f - 771f < 5) * (5 - (772f - 771f))), 0x36\n771: ",
-            $native,
-            "\n772: .skip 8 - (772b - 770b), 0\n"
-        )
-    };
-    (jump $native:literal) => {
-        concat!("770: ", $native, "\n771: .skip 5 - (771b - 770b), 0x90\n.skip 3, 0\n")
-    };
-    (call $native:literal) => {
-        ".skip 8, 0\n"
-    };
-}
-
 vmi_abi::ops!([replacements]);
-
-unsafe extern "C" {
-    static selftest_inline: [[u8; SITE_LEN_MAX]; Op::COUNT];
-}
 
 /// Every op in an ordinary function; a jump, which no function can be, in a naked one.
 fn thunks() -> Overrides {
@@ -265,7 +216,7 @@ unsafe impl Backend for Selftest {
         match self.0 {
             Form::Thunk => thunks(),
             Form::Naked => naked(),
-            Form::Inline => inline(),
+            Form::Inline => forms::inline_over(thunks()),
             Form::Nop => nops(),
         }
     }
