@@ -115,7 +115,8 @@ fn every_form(tally: &mut Tally) {
     }
 }
 
-/// The benchmarks asked for, before `init`, after it and after the teardown.
+/// The benchmarks asked for: before `init`, after it, after the teardown, and with a backend that puts every op into one
+/// form after the other.
 fn benchmarks(tally: &mut Tally, names: Option<&str>) {
     let selection = match Selection::new(names) {
         Ok(selection) => selection,
@@ -123,10 +124,17 @@ fn benchmarks(tally: &mut Tally, names: Option<&str>) {
     };
     let hash = image::text_hash();
     bench::run(selection, Phase::Before, tally);
-    if start(tally, &[&Kvm]).is_some() {
-        bench::run(selection, Phase::After, tally);
-        stop(tally, hash);
-        bench::run(selection, Phase::Teardown, tally);
+    if start(tally, &[&Kvm]).is_none() {
+        return;
+    }
+    bench::run(selection, Phase::After, tally);
+    stop(tally, hash);
+    bench::run(selection, Phase::Teardown, tally);
+    for form in &bench::forms::ALL {
+        if start(tally, &[form]).is_some() {
+            bench::run(selection, form.0, tally);
+            stop(tally, hash);
+        }
     }
 }
 

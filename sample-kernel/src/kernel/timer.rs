@@ -14,6 +14,7 @@ const APIC: usize = 0xfee0_0000;
 const EOI: usize = 0xb0;
 const SPURIOUS: usize = 0xf0;
 const IN_SERVICE: usize = 0x100;
+const INTERRUPT_COMMAND: usize = 0x300;
 const LVT_TIMER: usize = 0x320;
 const INITIAL_COUNT: usize = 0x380;
 const DIVIDE: usize = 0x3e0;
@@ -55,6 +56,13 @@ pub fn start_once(count: u32) {
 pub fn stop() {
     write(LVT_TIMER, MASKED);
     write(INITIAL_COUNT, 0);
+}
+
+/// Requests the timer's interrupt, of this CPU, now. Source: Intel SDM, Volume 3, "Interrupt Command Register (ICR)".
+pub fn request() {
+    const TO_SELF: u32 = 1 << 18;
+    const ASSERT: u32 = 1 << 14;
+    write(INTERRUPT_COMMAND, TO_SELF | ASSERT | u32::from(VECTOR));
 }
 
 /// Returns how many timer interrupts were handled.

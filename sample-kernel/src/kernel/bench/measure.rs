@@ -5,10 +5,12 @@ use core::fmt;
 use vmi_abi::Cpu;
 use vmi_native::Native;
 
-/// Batches of each length.
-const BATCHES: u64 = 16;
+/// Batches of each length, at most.
+const BATCHES_MAX: u64 = 16;
+/// Batches of each length after which there are no more, if all took the same.
+const BATCHES_EQUAL: u64 = 4;
 /// Turns in a short batch, where they take no longer than [`TICKS_MAX`]; a quarter, a sixteenth and so on otherwise.
-const TURNS_MAX: u64 = 256;
+const TURNS_MAX: u64 = 64;
 /// Ticks that a long batch shall not exceed, so that batches fit between two ticks of a host's clock: a quarter of the
 /// 4 ms between those of a Linux with `CONFIG_HZ=250`, at a tick a nanosecond.
 const TICKS_MAX: u64 = 1_000_000;
@@ -17,6 +19,7 @@ const TICKS_MAX: u64 = 1_000_000;
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     turns: u64,
+    batches: u64,
     short: u64,
     least: u64,
     sum: u64,
@@ -25,21 +28,29 @@ pub struct Sample {
 
 impl fmt::Display for Sample {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { turns, short, least, sum, most } = self;
-        write!(f, "{turns} {BATCHES} {short} {least} {sum} {most}")
+        let Self { turns, batches, short, least, sum, most } = self;
+        write!(f, "{turns} {batches} {short} {least} {sum} {most}")
     }
 }
 
 /// Measures batches of `run`, short ones and ones of twice as many turns.
 pub fn measure(run: fn(u64)) -> Sample {
     let turns = turns(run);
-    let mut sample = Sample { turns, short: u64::MAX, least: u64::MAX, sum: 0, most: 0 };
-    for _ in 0..BATCHES {
-        sample.short = sample.short.min(ticks(run, turns));
+    let mut sample = Sample { turns, batches: 0, short: u64::MAX, least: u64::MAX, sum: 0, most: 0 };
+    let mut longest_short = 0;
+    while sample.batches < BATCHES_MAX {
+        let short = ticks(run, turns);
         let long = ticks(run, 2 * turns);
+        longest_short = longest_short.max(short);
+        sample.short = sample.short.min(short);
         sample.least = sample.least.min(long);
         sample.sum += long;
         sample.most = sample.most.max(long);
+        sample.batches += 1;
+        let equal = sample.least == sample.most && sample.short == longest_short;
+        if equal && sample.batches == BATCHES_EQUAL {
+            break;
+        }
     }
     sample
 }
@@ -55,6 +66,8 @@ fn turns(run: fn(u64)) -> u64 {
     turns
 }
 
+/// One function, so that what is between the two readings is the same for every batch.
+#[inline(never)]
 fn ticks(run: fn(u64), turns: u64) -> u64 {
     let start = <Native as Cpu>::cycles();
     run(turns);

@@ -11,17 +11,26 @@
 //!
 //! A turn is more than what is to be measured. What is to be subtracted has the variant `empty`, and the same surrounding
 //! and phase: it is the benchmark of that variant with the same NAME where there is one, otherwise the one called `empty`.
+//!
+//! An op's code in the surrounding `function` is the symbol `bench_VARIANT_GROUP_OP` (`bench_site_irq_disable`), whose
+//! size is that of a function with nothing but the op; `bench_empty` is one with nothing at all.
 
+mod calls;
+pub mod forms;
 mod measure;
+mod operands;
+mod ops;
 mod select;
+mod surroundings;
 
 use super::{
     checks::PASSED,
     console::line,
-    insn::keep::{keep, nothing},
+    insn::{indirect, keep::keep},
     tally::{Outcome, Tally},
 };
 pub use select::Selection;
+use surroundings::{Empty, everywhere};
 
 /// The state in which sites are while benchmarks are measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,17 +41,32 @@ pub enum Phase {
     After,
     /// Native again.
     Teardown,
+    /// Calls of ordinary functions, of leaf ops by a thunk.
+    Thunk,
+    /// Calls of naked functions, if leaf ops.
+    Naked,
+    /// Other bytes with the same meaning, where they fit.
+    Inline,
 }
 
 impl Phase {
     /// The phases of a kernel's life: what a benchmark is measured in unless it says otherwise.
     pub const LIFE: &[Self] = &[Self::Before, Self::After, Self::Teardown];
+    /// All phases: for what the form of sites makes a difference to.
+    pub const ALL: &[Self] =
+        &[Self::Before, Self::After, Self::Teardown, Self::Thunk, Self::Naked, Self::Inline];
+    /// The first phase: for what the life of the kernel makes no difference to.
+    pub const FIRST: &[Self] = &[Self::Before];
 
-    const fn name(self) -> &'static str {
+    /// Returns the name, as the lines have it.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Before => "before",
             Self::After => "after",
             Self::Teardown => "teardown",
+            Self::Thunk => "thunk",
+            Self::Naked => "naked",
+            Self::Inline => "inline",
         }
     }
 }
@@ -59,7 +83,16 @@ pub struct Benchmark {
     /// Does it so many times.
     pub run: fn(u64),
     phases: &'static [Phase],
-    obstacle: fn() -> Option<&'static str>,
+    obstacle: Obstacle,
+}
+
+/// Why something cannot be measured.
+#[derive(Clone, Copy, Debug)]
+enum Obstacle {
+    /// On no machine.
+    Always(&'static str),
+    /// If the function, asked in each phase, returns a reason.
+    Perhaps(fn() -> Option<&'static str>),
 }
 
 impl Benchmark {
@@ -70,11 +103,10 @@ impl Benchmark {
         surrounding: &'static str,
         run: fn(u64),
     ) -> Self {
-        Self { name, variant, surrounding, run, phases: Phase::LIFE, obstacle: || None }
+        Self { name, variant, surrounding, run, phases: Phase::LIFE, obstacle: Obstacle::Perhaps(|| None) }
     }
 
     /// Measures it in these phases alone.
-    #[allow(dead_code, reason = "for the suites to come")]
     pub const fn in_phases(self, phases: &'static [Phase]) -> Self {
         Self { phases, ..self }
     }
@@ -82,12 +114,20 @@ impl Benchmark {
     #[allow(dead_code, reason = "for the suites to come")]
     /// Skips it, aloud, where `obstacle` returns a reason. It is asked in each phase.
     pub const fn unless(self, obstacle: fn() -> Option<&'static str>) -> Self {
-        Self { obstacle, ..self }
+        Self { obstacle: Obstacle::Perhaps(obstacle), ..self }
+    }
+
+    /// Returns what says aloud why something is never measured.
+    const fn missing(name: &'static str, variant: &'static str, reason: &'static str) -> Self {
+        Self { obstacle: Obstacle::Always(reason), ..Self::new(name, variant, "loop", |_| ()) }
     }
 
     /// Returns why it cannot be measured here and now, if so.
     pub fn obstacle(&self) -> Option<&'static str> {
-        (self.obstacle)()
+        match self.obstacle {
+            Obstacle::Always(reason) => Some(reason),
+            Obstacle::Perhaps(obstacle) => obstacle(),
+        }
     }
 
     /// Tells whether it is only there to be subtracted from others of any name.
@@ -97,20 +137,17 @@ impl Benchmark {
 }
 
 /// All benchmarks, by suite. Those of one name stand together.
-const SUITES: [&[Benchmark]; 1] = [&[
-    Benchmark::new("empty", "empty", "loop", empty),
-    Benchmark::new("clock::tsc", "site", "loop", counter),
-]];
+const SUITES: [&[&[Benchmark]]; 2] =
+    [&[&EMPTY, &[Benchmark::new("clock::tsc", "site", "loop", counter)]], ops::ALL];
+
+const EMPTY: [Benchmark; 3] = {
+    let [a, b, c] = everywhere::<Empty>("empty", "empty");
+    [a.in_phases(Phase::ALL), b.in_phases(Phase::ALL), c.in_phases(Phase::ALL)]
+};
 
 /// Returns all benchmarks.
 pub fn all() -> impl Iterator<Item = &'static Benchmark> {
-    SUITES.into_iter().flatten()
-}
-
-fn empty(turns: u64) {
-    for _ in 0..turns {
-        nothing();
-    }
+    SUITES.into_iter().flatten().copied().flatten()
 }
 
 fn counter(turns: u64) {
@@ -122,6 +159,7 @@ fn counter(turns: u64) {
 /// Measures the selected benchmarks of a phase.
 pub fn run(selection: Selection<'_>, phase: Phase, tally: &mut Tally) {
     let mut said = None;
+    indirect::refresh();
     for benchmark in all().filter(|benchmark| benchmark.phases.contains(&phase)) {
         let &Benchmark { name, variant, surrounding, run, .. } = benchmark;
         if !benchmark.is_general() && !selection.includes(name) {
