@@ -55,15 +55,14 @@ impl SiteCounts {
         Self { total, native: total, ..Self::default() }
     }
 
-    #[inline]
-    pub(crate) fn add(&mut self, kind: Kind) {
-        self.total += 1;
+    pub(crate) fn add(&mut self, kind: Kind, count: usize) {
+        self.total += count;
         *match kind {
             Kind::Native => &mut self.native,
             Kind::Call => &mut self.call,
             Kind::Inline => &mut self.inline,
             Kind::Nop => &mut self.nop,
-        } += 1;
+        } += count;
     }
 }
 

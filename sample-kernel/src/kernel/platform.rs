@@ -46,7 +46,7 @@ pub unsafe fn set(virtual_offset: u64, command_line: &'static str) {
 // SAFETY: the pointers of the text are only compared and handed to `write_text`.
 unsafe impl Sync for SamplePlatform {}
 
-// SAFETY: the text is the loaded segment, mapped readable; `write_text` copies; the image is loaded in one piece, so
+// SAFETY: the text is the loaded segment, mapped readable; `write_text` copies, `edit_text` calls; the image is loaded in one piece, so
 // the offset holds for every byte of it; no op is used here.
 unsafe impl vmi::Platform for SamplePlatform {
     fn text(&self) -> &[Range<*const u8>] {
@@ -54,13 +54,15 @@ unsafe impl vmi::Platform for SamplePlatform {
     }
 
     unsafe fn write_text(&self, place: *mut u8, bytes: &[u8]) {
+        // SAFETY: by the caller, these bytes are text, nobody executes them now, and `edit_text` lets them be written.
+        unsafe { place.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    }
+
+    unsafe fn edit_text(&self, edit: &mut dyn FnMut()) {
         let protected = <Native as Cpu>::read_cr0();
         // SAFETY: only lets ring 0 write to read-only pages until the next line but one.
         unsafe { <Native as Cpu>::write_cr0(protected & !Cr0Flags::WRITE_PROTECT.bits()) };
-        for (at, byte) in bytes.iter().enumerate() {
-            // SAFETY: by the caller, these bytes are text, and nobody executes them now.
-            unsafe { place.wrapping_add(at).write_volatile(*byte) };
-        }
+        edit();
         // SAFETY: CR0 as it was.
         unsafe { <Native as Cpu>::write_cr0(protected) };
     }

@@ -8,11 +8,7 @@ use core::{fmt, ptr};
 use vmi_abi::{Cpu, Platform};
 use vmi_native::Native;
 
-use super::{
-    plan::{Plan, read},
-    records::Records,
-    text::Text,
-};
+use super::{Plan, Records, text::Text, walk::read};
 use crate::SiteCounts;
 
 /// Sites whose records passed [`Plan::validate`], and whose text is native.
@@ -64,13 +60,17 @@ impl<'a> Validated<'a> {
     ///   or what everybody who reaches such a site expects.
     pub unsafe fn apply(self) -> Edited<'a> {
         let Sites { plan, records, platform } = self.sites;
-        for (address, site) in records.iter() {
-            if let Some(text) = plan.replacement(site) {
-                // SAFETY: the record is valid and the replacement in reach, or this token would not be; by the caller,
-                // the text is nobody else's.
-                unsafe { write(text, address, site.len, platform) };
+        let mut edit = || {
+            for (address, site) in records.iter() {
+                if let Some(row) = plan.row(site).filter(|row| row.is_edited()) {
+                    // SAFETY: the record is valid and the replacement in reach, or this token would not be; by the
+                    // caller, the text is nobody else's.
+                    unsafe { write(row.replacement, address, site.len, platform) };
+                }
             }
-        }
+        };
+        // SAFETY: by the caller, the text is nobody else's.
+        unsafe { platform.edit_text(&mut edit) };
         serialise();
         Edited { sites: self.sites }
     }
@@ -94,15 +94,19 @@ impl<'a> Edited<'a> {
     /// - No other CPU or thread executes the text meanwhile, and no interrupt or signal handler that uses an op runs.
     pub unsafe fn restore(self) {
         let Sites { plan, records, platform } = self.sites;
-        for (address, site) in records.iter() {
-            let Some(native) = plan.native(site) else { continue };
-            // SAFETY: the record is valid, or this token would not be: its site lies in text.
-            let found = unsafe { read(address, site.len) };
-            if native.at(address) != Ok(found) {
-                // SAFETY: as above; by the caller, the text is nobody else's.
-                unsafe { write(native, address, site.len, platform) };
+        let mut edit = || {
+            for (address, site) in records.iter() {
+                let Some(row) = plan.row(site) else { continue };
+                // SAFETY: the record is valid, or this token would not be: its site lies in text.
+                let found = unsafe { read(address, site.len) };
+                if !row.is_native(address, found) {
+                    // SAFETY: as above; by the caller, the text is nobody else's.
+                    unsafe { write(row.native, address, site.len, platform) };
+                }
             }
-        }
+        };
+        // SAFETY: by the caller, the text is nobody else's.
+        unsafe { platform.edit_text(&mut edit) };
         serialise();
     }
 }
@@ -111,13 +115,15 @@ impl<'a> Edited<'a> {
 ///
 /// # Safety
 ///
-/// - `address..address + len` lies in the platform's text, and `text` is in reach from there.
+/// - Called inside `edit_text`.
+/// - `address..address + len` lies in the platform's text, and the text is in reach from there.
 /// - No other CPU executes these bytes, and interrupts are off.
+#[inline(always)]
 unsafe fn write(text: Text, address: usize, len: u8, platform: &dyn Platform) {
-    let Ok(bytes) = text.at(address) else { return };
+    let bytes = text.at(address).to_le_bytes();
     let place = ptr::with_exposed_provenance_mut(address);
     // SAFETY: the caller's promises are those of `write_text`.
-    unsafe { platform.write_text(place, &bytes.to_le_bytes()[..usize::from(len)]) };
+    unsafe { platform.write_text(place, &bytes[..usize::from(len)]) };
 }
 
 /// Has this CPU drop what it fetched ahead. Source: Intel SDM, Volume 3, "Handling Self- and Cross-Modifying Code".

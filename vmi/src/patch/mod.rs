@@ -29,12 +29,15 @@
 //! unsafe impl vmi::Platform for Program {
 //!     fn text(&self) -> &[Range<*const u8>] { &self.0 }
 //!     unsafe fn write_text(&self, place: *mut u8, bytes: &[u8]) {
-//!         let page = place.map_addr(|address| address & !0xfff);
-//!         let allow = |flags| unsafe { mprotect(page.cast(), place.addr() + bytes.len() - page.addr(), flags) };
-//!         let read_and_execute = MprotectFlags::READ | MprotectFlags::EXEC;
-//!         allow(read_and_execute | MprotectFlags::WRITE).expect("text that can be made writable");
-//!         unsafe { place.copy_from(bytes.as_ptr(), bytes.len()) };
-//!         allow(read_and_execute).expect("text as it was");
+//!         unsafe { place.copy_from(bytes.as_ptr(), bytes.len()) }
+//!     }
+//!     unsafe fn edit_text(&self, edit: &mut dyn FnMut()) {
+//!         let first_page = self.0[0].start.map_addr(|address| address & !0xfff).cast_mut();
+//!         let len = self.0[0].end.addr() - first_page.addr();
+//!         let allow = |flags| unsafe { mprotect(first_page.cast(), len, MprotectFlags::READ | flags) };
+//!         allow(MprotectFlags::EXEC | MprotectFlags::WRITE).expect("text that can be made writable");
+//!         edit();
+//!         allow(MprotectFlags::EXEC).expect("text as it was");
 //!     }
 //!     fn physical_address(&self, pointer: *const u8) -> u64 { pointer.addr() as u64 }
 //! }
@@ -57,6 +60,7 @@ mod edit;
 mod plan;
 mod records;
 mod text;
+mod walk;
 
 #[cfg(test)]
 mod tests;

@@ -1,26 +1,34 @@
 //! What shall stand in the sites of each op, and the check that it may.
 
-// UNSAFETY: reads the text of sites.
-#![expect(unsafe_code)]
+use vmi_abi::{Erased, Op, Overrides, Platform, Site};
 
-use core::ptr;
-
-use vmi_abi::{Erased, Op, Overrides, Platform, SITE_LEN_MIN, Site};
-
-use super::{edit::Validated, records::Records, text::Text};
+use super::{
+    edit::Validated,
+    records::Records,
+    text::{Form, Reach, Text},
+    walk::Walk,
+};
 use crate::{Error, Flaw, SiteCounts, native};
 
 /// What stands, and what shall stand, in the sites of each op.
 #[derive(Debug)]
 pub struct Plan([Row; Op::COUNT]);
 
+/// What the patcher knows of the sites of one op, as it needs it at every site.
 #[derive(Clone, Copy, Debug)]
-struct Row {
+pub(super) struct Row {
     op: Op,
-    native: Text,
-    len: u8,
-    replacement: Option<Text>,
     kind: Kind,
+    /// Length and reserved field of the records.
+    shape: [u8; 2],
+    pub(super) native: Text,
+    pub(super) replacement: Text,
+    /// Ones for the bytes of a site.
+    mask: u64,
+    /// From where both texts do what they shall.
+    reach: Reach,
+    /// The function that the replacement calls.
+    target: usize,
 }
 
 /// The form in which the sites of an op stand.
@@ -48,24 +56,10 @@ impl Plan {
     ///
     /// [`Error::Fit`] and [`Error::Nothing`].
     pub(super) fn of(natives: &[usize; Op::COUNT], overrides: &[Erased; Op::COUNT]) -> Result<Self, Error> {
-        let mut rows = Op::all().map(|op| {
-            let number = usize::from(op.number());
-            Ok(Row {
-                op,
-                native: Text::native(op, natives[number]),
-                len: native::form(op).len,
-                replacement: Text::replacement(op, overrides[number])?,
-                kind: match overrides[number] {
-                    Erased::Keep => Kind::Native,
-                    Erased::Call(_) => Kind::Call,
-                    Erased::Inline(_) => Kind::Inline,
-                    Erased::Nop => Kind::Nop,
-                },
-            })
-        });
         let mut plan = Self([Row::UNUSED; Op::COUNT]);
-        for row in &mut plan.0 {
-            *row = rows.next().unwrap_or(Ok(Row::UNUSED))?;
+        for (op, row) in Op::all().zip(&mut plan.0) {
+            let number = usize::from(op.number());
+            *row = Row::new(op, natives[number], overrides[number])?;
         }
         Ok(plan)
     }
@@ -85,58 +79,56 @@ impl Plan {
         records: Records<'a>,
         platform: &'a dyn Platform,
     ) -> Result<Validated<'a>, Error> {
+        let mut seen = [0; Op::COUNT];
+        let mut walk = Walk::new(platform);
+        for (address, site) in records.iter() {
+            match self.row(site) {
+                Some(row) if row.fits(site, address, &walk) => walk.pass(address, site.len),
+                _ => self.examine(records, site, &mut walk)?,
+            }
+            seen[usize::from(site.op)] += 1;
+        }
         let mut counts = SiteCounts::default();
-        let mut ranges = platform.text().iter().map(|range| range.start.addr()..range.end.addr());
-        let mut range = ranges.next().unwrap_or(0..0);
-        let mut end = 0;
-        for (index, (address, site)) in records.iter().enumerate() {
-            let refuse = |flaw| Error::Record { index, address, flaw };
-            let row = self.row(site).map_err(refuse)?;
-            if address < end {
-                return Err(refuse(Flaw::Order(end)));
-            }
-            while address >= range.end {
-                range = ranges.next().ok_or(refuse(Flaw::OutsideText))?;
-            }
-            if address < range.start || range.end - address < usize::from(site.len) {
-                return Err(refuse(Flaw::OutsideText));
-            }
-            end = address + usize::from(site.len);
-            // SAFETY: the site lies inside `range`, just checked, which the platform promises is readable; it is at
-            // least as long as the shortest site, because its length is the native form's.
-            let found = unsafe { read(address, site.len) };
-            if row.native.at(address) != Ok(found) {
-                return Err(refuse(row.original(address, found)));
-            }
-            if let Some(Err(target)) = row.replacement.map(|text| text.at(address)) {
-                return Err(refuse(Flaw::Reach { op: row.op, target }));
-            }
-            counts.add(row.kind);
+        for (row, count) in self.0.iter().zip(seen) {
+            counts.add(row.kind, count);
         }
         Ok(Validated::new(self, records, platform, counts))
     }
 
-    /// Returns what shall stand in a site instead of the native text, if anything.
-    pub(super) fn replacement(&self, site: &Site) -> Option<Text> {
-        self.row(site).ok()?.replacement
+    /// Looks at a record step by step, to say what is wrong with it, or that nothing is.
+    #[cold]
+    #[inline(never)]
+    fn examine(&self, records: Records<'_>, site: &Site, walk: &mut Walk<'_>) -> Result<(), Error> {
+        let address = Records::place(site);
+        let refuse = |flaw| Err(Error::Record { index: records.index(site), address, flaw });
+        let Some(row) = self.row(site) else { return refuse(Flaw::Op(site.op)) };
+        let (op, [len, reserved]) = (row.op, row.shape);
+        if site.len != len {
+            return refuse(Flaw::Len { op, found: site.len, expected: len });
+        }
+        if site.reserved != reserved {
+            return refuse(Flaw::Reserved(site.reserved));
+        }
+        let found = match walk.seek(address, len) {
+            Ok(found) => found,
+            Err(flaw) => return refuse(flaw),
+        };
+        if !row.is_native(address, found) {
+            let bytes = |word: u64| (word & row.mask).to_le_bytes();
+            let (found, expected) = (bytes(found), bytes(row.native.at(address)));
+            return refuse(Flaw::Original { op, found, expected, len });
+        }
+        if !row.reach.contains(address) {
+            return refuse(Flaw::Reach { op, target: row.target });
+        }
+        walk.pass(address, len);
+        Ok(())
     }
 
-    /// Returns what stands in a site natively.
-    pub(super) fn native(&self, site: &Site) -> Option<Text> {
-        Some(self.row(site).ok()?.native)
-    }
-
-    /// Returns the plan's row for a site, if the record can be one of the op it names.
-    #[inline]
-    fn row(&self, site: &Site) -> Result<&Row, Flaw> {
-        let row = self.0.get(usize::from(site.op)).ok_or(Flaw::Op(site.op))?;
-        if site.len != row.len {
-            return Err(Flaw::Len { op: row.op, found: site.len, expected: row.len });
-        }
-        if site.reserved != 0 {
-            return Err(Flaw::Reserved(site.reserved));
-        }
-        Ok(row)
+    /// Returns what is known of the sites of the op that a record names.
+    #[inline(always)]
+    pub(super) fn row(&self, site: &Site) -> Option<&Row> {
+        self.0.get(usize::from(site.op))
     }
 }
 
@@ -144,34 +136,53 @@ impl Row {
     /// What a plan holds before its rows are filled in.
     const UNUSED: Self = Self {
         op: vmi_abi::cpu::relax::OP,
-        native: Text::Fixed(0),
-        len: 0,
-        replacement: None,
         kind: Kind::Native,
+        shape: [0; 2],
+        native: Text::NOTHING,
+        replacement: Text::NOTHING,
+        mask: 0,
+        reach: Reach::EVERYWHERE,
+        target: 0,
     };
 
-    #[cold]
-    fn original(&self, address: usize, found: u64) -> Flaw {
-        let expected = self.native.at(address).unwrap_or(0).to_le_bytes();
-        Flaw::Original { op: self.op, found: found.to_le_bytes(), expected, len: self.len }
+    fn new(op: Op, function: usize, with: Erased) -> Result<Self, Error> {
+        let len = native::form(op).len;
+        let native = Form::native(op, function);
+        let replacement = Form::replacement(op, with)?.unwrap_or(native);
+        Ok(Self {
+            op,
+            shape: [len, 0],
+            kind: match with {
+                Erased::Keep => Kind::Native,
+                Erased::Call(_) => Kind::Call,
+                Erased::Inline(_) => Kind::Inline,
+                Erased::Nop => Kind::Nop,
+            },
+            native: native.text,
+            replacement: replacement.text,
+            mask: u64::MAX >> (u64::BITS - 8 * u32::from(len)),
+            reach: native.reach.and(replacement.reach),
+            target: replacement.target,
+        })
     }
-}
 
-/// Reads a site as a little-endian word, by two loads that overlap.
-///
-/// # Safety
-///
-/// - `address..address + len` is readable.
-/// - `len` is from [`SITE_LEN_MIN`] to 8.
-#[inline]
-pub(super) unsafe fn read(address: usize, len: u8) -> u64 {
-    const _: () = assert!(SITE_LEN_MIN >= size_of::<u32>());
-    let head: *const u32 = ptr::with_exposed_provenance(address);
-    let behind = usize::from(len) - size_of::<u32>();
-    let tail = head.wrapping_byte_add(behind);
-    // SAFETY: the first four bytes of the site, which has at least five.
-    let low = unsafe { head.read_unaligned() };
-    // SAFETY: the last four bytes of the site.
-    let high = unsafe { tail.read_unaligned() };
-    u64::from(low) | u64::from(high) << (8 * behind)
+    /// Tells whether a record and its site are plainly right. If not, they may still be: at the ends of a range of text.
+    #[inline(always)]
+    fn fits(&self, site: &Site, address: usize, walk: &Walk<'_>) -> bool {
+        self.shape == [site.len, site.reserved]
+            && self.reach.contains(address)
+            && walk.peek(address).is_some_and(|found| self.is_native(address, found))
+    }
+
+    /// Tells whether something else than the native text shall stand in the sites.
+    #[inline(always)]
+    pub(super) fn is_edited(&self) -> bool {
+        self.kind != Kind::Native
+    }
+
+    /// Tells whether the native text stands in a site with these bytes.
+    #[inline(always)]
+    pub(super) fn is_native(&self, address: usize, found: u64) -> bool {
+        (found ^ self.native.at(address)) & self.mask == 0
+    }
 }

@@ -3,7 +3,7 @@
 // UNSAFETY: makes a slice of what the linker gathered between two symbols.
 #![expect(unsafe_code)]
 
-use core::slice;
+use core::{ptr, slice};
 
 use vmi_abi::Site;
 
@@ -56,10 +56,18 @@ impl<'a> Records<'a> {
 
     /// Returns the records with the addresses of their sites.
     pub fn iter(self) -> impl Iterator<Item = (usize, &'a Site)> {
-        self.0.iter().map(|record| {
-            let here = (record as *const Site).addr();
-            (here.wrapping_add_signed(record.offset as isize), record)
-        })
+        self.0.iter().map(|record| (Self::place(record), record))
+    }
+
+    /// Returns the address of a record's site.
+    #[inline(always)]
+    pub(super) fn place(record: &Site) -> usize {
+        ptr::from_ref(record).addr().wrapping_add_signed(record.offset as isize)
+    }
+
+    /// Returns the index of one of these records.
+    pub(super) fn index(self, record: &Site) -> usize {
+        (ptr::from_ref(record).addr() - self.0.as_ptr().addr()) / size_of::<Site>()
     }
 }
 

@@ -9,7 +9,7 @@ use std::{boxed::Box, cell::UnsafeCell, vec::Vec};
 use proptest::prelude::*;
 use vmi_abi::{Erased, Inline, Op, Platform, cpu, io, irq, mmu};
 
-use super::{Plan, Records, Site, text::Text};
+use super::{Plan, Records, Site, text::Form};
 use crate::{Error, Flaw, SiteCounts};
 
 const SITES: [Op; 6] = [
@@ -72,7 +72,7 @@ impl Image {
         let functions = natives(start);
         for (index, op) in SITES.into_iter().enumerate() {
             let at = GAP + index * (5 + GAP);
-            let bytes = Text::native(op, functions[usize::from(op.number())]).at(start + at).unwrap();
+            let bytes = Form::native(op, functions[usize::from(op.number())]).text.at(start + at);
             image.text.get_mut()[at..at + 5].copy_from_slice(&bytes.to_le_bytes()[..5]);
             let here = (&raw const image.records[index]).addr();
             image.records[index] = Site { offset: (start + at - here) as i32, op: op.number(), ..record };
@@ -295,8 +295,8 @@ fn a_site_of_any_op_is_no_site_of_another() {
     for op in Op::all() {
         for other in Op::all().filter(|other| *other != op) {
             let mut image = Image::new();
-            let bytes = Text::native(op, natives(image.start())[usize::from(op.number())]);
-            let bytes = bytes.at(image.start() + GAP).unwrap().to_le_bytes();
+            let form = Form::native(op, natives(image.start())[usize::from(op.number())]);
+            let bytes = form.text.at(image.start() + GAP).to_le_bytes();
             image.text.get_mut()[GAP..GAP + 5].copy_from_slice(&bytes[..5]);
             image.records[0].op = other.number();
             assert!(matches!(image.refusal(), (0, Flaw::Original { .. })), "{op} passes as {other}");

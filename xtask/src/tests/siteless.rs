@@ -13,9 +13,10 @@ pub(super) const TESTS: &[Test] =
     &[Test { name: "siteless::what_runs_during_an_edit_holds_no_site", run: no_site_is_reached }];
 
 /// Where such code is entered: the handler of exceptions, the writer of text, and the patcher.
-const ROOTS: [&str; 6] = [
+const ROOTS: [&str; 7] = [
     "trap::on_exception",
     "platform::SamplePlatform::write_text",
+    "platform::SamplePlatform::edit_text",
     "patch::plan::Plan::validate",
     "patch::edit::Validated::apply",
     "patch::edit::Edited::restore",
