@@ -13,7 +13,7 @@ use crate::elf::{Elf, RECORD};
 /// # Errors
 ///
 /// Fails where the image holds no sites, or two of one op that are not equally long.
-pub(super) fn sizes(image: &Path) -> Result<Vec<Code>> {
+pub(crate) fn sizes(image: &Path) -> Result<Vec<Code>> {
     let elf = Elf::read(image)?;
     let mut sizes = Vec::new();
     let mut put = |name: &str, part: &str, bytes: u64| {

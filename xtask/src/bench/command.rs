@@ -9,11 +9,10 @@ use anyhow::{Context, Result};
 use super::budgets;
 use super::code;
 use super::compare::compare;
-use super::document::{Document, FORMAT};
+use super::document::Document;
 use super::names;
-use super::run::{Measured, Plan, measure};
+use super::run::{Plan, measure};
 use super::summary;
-use super::versions;
 use crate::host::Host;
 use crate::image::{self, Profile, Target};
 use crate::install;
@@ -66,18 +65,7 @@ pub(crate) fn run(options: Options) -> Result<bool> {
         sizes => sizes?,
     };
 
-    let image_sha256 = image::sha256(&image)?;
-    let plan = Plan { image, hosts, names: options.names };
-    let Measured { hosts, error } = measure(&plan);
-    let document = Document {
-        format: FORMAT.to_owned(),
-        complete: error.is_none(),
-        image_sha256,
-        versions: versions::find()?,
-        hosts,
-        code,
-        timed: Vec::new(),
-    };
+    let (document, error) = measure(&Plan { image, hosts, names: options.names }, code)?;
     let output = options.output.unwrap_or_else(|| workspace::target().join("bench.json"));
     write(&output, &document.json()?)?;
     if let Some(error) = error {

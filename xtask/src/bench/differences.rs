@@ -6,13 +6,13 @@ use super::document::{Figure, HostFigures};
 
 /// A native figure that is not that of the bare instruction.
 #[derive(Debug)]
-pub(crate) struct Difference<'a> {
-    pub(crate) native: &'a Figure,
-    pub(crate) bare: &'a Figure,
+pub(super) struct Difference<'a> {
+    pub(super) native: &'a Figure,
+    pub(super) bare: &'a Figure,
 }
 
 /// Holds every leaf op that was measured natively against its bare instruction in the same surrounding and phase.
-pub(crate) fn compared(host: &HostFigures) -> impl Iterator<Item = Difference<'_>> {
+pub(super) fn compared(host: &HostFigures) -> impl Iterator<Item = Difference<'_>> {
     let natively = host.figures.iter().filter(|figure| figure.variant == "native" && is_leaf(&figure.name));
     natively.filter_map(|native| {
         let bare = host.figure(&native.name, "bare", &native.surrounding, &native.phase)?;
@@ -21,13 +21,13 @@ pub(crate) fn compared(host: &HostFigures) -> impl Iterator<Item = Difference<'_
 }
 
 /// Tells whether a benchmark is that of a leaf op.
-pub(crate) fn is_leaf(name: &str) -> bool {
+fn is_leaf(name: &str) -> bool {
     Op::all().any(|op| op.class() == Class::Leaf && op.to_string() == name)
 }
 
 impl Difference<'_> {
     /// Tells whether the figures are not the same.
-    pub(crate) fn is_real(&self) -> bool {
+    pub(super) fn is_real(&self) -> bool {
         self.native.instructions.least != self.bare.instructions.least
     }
 }

@@ -37,6 +37,12 @@ pub(super) fn figures(lines: &Lines, exactness: Exactness) -> Result<Vec<Figure>
     Ok(figures)
 }
 
+/// Drops lines whose baseline did not come before the console broke off.
+pub(super) fn drop_incomplete(lines: &mut Lines) {
+    let measured = lines.measured.clone();
+    lines.measured.retain(|line| baseline(&measured, line).is_some());
+}
+
 fn figure(lines: &Lines, line: &Line, exactness: Exactness) -> Result<Figure> {
     let baseline = baseline(&lines.measured, line).context("there is no empty loop to subtract")?;
     let empty = turn(baseline, baseline.least);
@@ -57,7 +63,7 @@ fn figure(lines: &Lines, line: &Line, exactness: Exactness) -> Result<Figure> {
         mean: (line.sum as f64 / line.batches as f64 - line.short as f64) / line.turns as f64 - empty,
         most: turn(line, line.most) - empty,
     };
-    let variant = variant(line, lines.backend.as_deref());
+    let variant = variant(line);
     let natively = (variant == "native").then(|| causes::cause(&line.name, &line.surrounding)).flatten();
     Ok(Figure {
         name: line.name.clone(),
@@ -88,12 +94,12 @@ fn baseline<'a>(lines: &'a [Line], line: &Line) -> Option<&'a Line> {
 }
 
 /// Names what a line measured: of a site that depends on who has edited it.
-fn variant<'a>(line: &'a Line, backend: Option<&str>) -> &'a str {
+fn variant(line: &Line) -> &str {
     if line.variant != "site" {
         &line.variant
     } else if FORMS.contains(&&*line.phase) {
         &line.phase
-    } else if line.phase == "after" && backend.is_some_and(|backend| backend != "native") {
+    } else if line.phase == "after" && line.has_backend {
         "backend"
     } else {
         "native"
@@ -149,6 +155,15 @@ mod tests {
     }
 
     #[test]
+    fn of_a_console_that_broke_off_what_can_be_figured_is_kept() {
+        let mut lines = read(
+            "bench a bare loop before 64 16 256 512 8192 512\nbench a bare live before 64 16 256 512 8192 512",
+        );
+        drop_incomplete(&mut lines);
+        assert_eq!(figures(&lines, Exactness::Whole).expect("the rest is dropped").len(), 1);
+    }
+
+    #[test]
     fn a_figure_that_must_be_whole_and_is_not_is_named() {
         let line = "bench a bare loop before 64 16 256 513 8192 513";
         assert!(refused(line, Exactness::Whole).contains("257 instructions for 64 turns"));
@@ -177,10 +192,11 @@ mod tests {
             ("teardown", "kvm", "native"),
             ("naked", "native", "naked"),
         ] {
-            let line = Lines::read(&format!("bench a site loop {phase} 1 1 1 2 2 2\n")).expect("a line");
-            assert_eq!(variant(&line.measured[0], Some(backend)), expected);
+            let console = format!("vmi: backend: {backend}\nbench a site loop {phase} 1 1 1 2 2 2\n");
+            let lines = Lines::read(&console).expect("a line");
+            assert_eq!(variant(&lines.measured[0]), expected);
         }
         let bare = Lines::read("bench a bare loop naked 1 1 1 2 2 2\n").expect("a line");
-        assert_eq!(variant(&bare.measured[0], None), "bare");
+        assert_eq!(variant(&bare.measured[0]), "bare");
     }
 }

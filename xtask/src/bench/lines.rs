@@ -21,6 +21,8 @@ pub(super) struct Line {
     pub(super) least: u64,
     pub(super) sum: u64,
     pub(super) most: u64,
+    /// Whether a backend had been chosen by then that is not the native one.
+    pub(super) has_backend: bool,
 }
 
 /// What a console says of benchmarks.
@@ -28,8 +30,6 @@ pub(super) struct Line {
 pub(super) struct Lines {
     pub(super) measured: Vec<Line>,
     pub(super) skipped: Vec<Skipped>,
-    /// The backend that the image chose; none before `init`.
-    pub(super) backend: Option<String>,
 }
 
 impl Lines {
@@ -40,10 +40,12 @@ impl Lines {
     /// Quotes a line that begins like one of a benchmark and goes on like none.
     pub(super) fn read(console: &str) -> Result<Self> {
         let mut lines = Self::default();
+        let mut has_backend = false;
         for line in console.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
             let line = line.trim_end();
             if let Some(rest) = line.strip_prefix("bench ") {
-                let measured = Line::read(rest).with_context(|| format!("`{line}` is no figure"))?;
+                let measured =
+                    Line::read(rest, has_backend).with_context(|| format!("`{line}` is no figure"))?;
                 lines.measured.push(measured);
             } else if let Some(rest) = line.strip_prefix("SKIP bench/") {
                 let (name, reason) = rest.split_once(": ").unwrap_or((rest, "no reason was given"));
@@ -53,7 +55,7 @@ impl Lines {
                     lines.skipped.push(skipped);
                 }
             } else if let Some(backend) = line.strip_prefix("vmi: backend: ") {
-                lines.backend = Some(backend.to_owned());
+                has_backend = backend != "native";
             }
         }
         Ok(lines)
@@ -61,7 +63,7 @@ impl Lines {
 }
 
 impl Line {
-    fn read(line: &str) -> Option<Self> {
+    fn read(line: &str, has_backend: bool) -> Option<Self> {
         let words: Vec<&str> = line.split(' ').collect();
         let [name, variant, surrounding, phase, numbers @ ..] = &words[..] else { return None };
         let numbers: Option<Vec<u64>> = numbers.iter().map(|number| number.parse().ok()).collect();
@@ -71,7 +73,7 @@ impl Line {
         }
         let [name, variant, surrounding, phase] =
             [name, variant, surrounding, phase].map(ToString::to_string);
-        Some(Self { name, variant, surrounding, phase, turns, batches, short, least, sum, most })
+        Some(Self { name, variant, surrounding, phase, turns, batches, short, least, sum, most, has_backend })
     }
 
     /// Writes the benchmark as its line begins.
@@ -91,7 +93,7 @@ mod tests {
     #[test]
     fn whole_lines_are_read() {
         let lines = Lines::read(CONSOLE).expect("no line is damaged");
-        assert_eq!(lines.backend.as_deref(), Some("kvm"));
+        assert_eq!(lines.measured.iter().map(|line| line.has_backend).collect::<Vec<_>>(), [false, true]);
         assert_eq!(lines.skipped, [Skipped { name: "clock::hpet".into(), reason: "no HPET".into() }]);
         let titles: Vec<String> = lines.measured.iter().map(Line::title).collect();
         assert_eq!(titles, ["empty empty loop before", "irq::disable site loop after"]);

@@ -17,3 +17,4 @@ mod summary;
 mod versions;
 
 pub(crate) use command::{Options, run};
+pub(crate) use document::Document;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Error, Result};
 
-use super::document::{Figure, HostFigures, Skipped};
+use super::document::{Code, Document, FORMAT, Figure, HostFigures, Skipped};
 use super::figures::{self, Exactness};
 use super::lines::Lines;
 use super::versions;
@@ -16,7 +16,7 @@ use crate::boot::{Boot, run_all};
 use crate::full_run::judge;
 use crate::host::{Host, Place, Vmm};
 use crate::progress::Progress;
-use crate::vmi_run;
+use crate::{image, vmi_run};
 
 /// How many hosts are measured at a time: what counts instructions is not disturbed by what runs beside it.
 const SIDE_BY_SIDE: usize = 2;
@@ -35,13 +35,6 @@ pub(crate) struct Plan {
     pub(crate) names: Vec<String>,
 }
 
-/// What was measured, which is not everything where there is an error.
-#[derive(Debug)]
-pub(crate) struct Measured {
-    pub(crate) hosts: Vec<HostFigures>,
-    pub(crate) error: Option<Error>,
-}
-
 /// The boots of one host.
 struct Job {
     host: &'static Host,
@@ -52,9 +45,15 @@ struct Job {
     consoles: Mutex<Vec<String>>,
 }
 
-/// Measures everything that is planned.
-pub(crate) fn measure(plan: &Plan) -> Measured {
+/// Measures everything that is planned. Where something breaks, the document holds what was measured until then.
+///
+/// # Errors
+///
+/// Fails where there can be no document at all.
+pub(crate) fn measure(plan: &Plan, code: Vec<Code>) -> Result<(Document, Option<Error>)> {
     let jobs: Vec<Job> = by_length(&plan.hosts).map(|host| Job::new(host, plan)).collect();
+    // After an interruption nothing can be asked any more.
+    let mut versions = versions::find()?;
     let mut error = prepare(plan).and_then(|()| run_jobs(&jobs)).err();
     let mut hosts = Vec::new();
     for host in &plan.hosts {
@@ -64,7 +63,17 @@ pub(crate) fn measure(plan: &Plan) -> Measured {
             Err(reason) => error = error.or(Some(reason)),
         }
     }
-    Measured { hosts, error }
+    versions.extend(versions::linux());
+    let document = Document {
+        format: FORMAT.to_owned(),
+        complete: error.is_none(),
+        image_sha256: image::sha256(&plan.image)?,
+        versions,
+        hosts,
+        code,
+        timed: Vec::new(),
+    };
+    Ok((document, error))
 }
 
 /// Builds what is built once, so that it is not built while the bar runs.
@@ -140,11 +149,14 @@ impl Job {
 
     /// Makes figures of what came: of everything, or of what was shown before the job broke.
     fn figures(&self) -> Result<HostFigures> {
-        let mut consoles = locked(&self.consoles).clone();
-        if consoles.is_empty() {
-            consoles.push(String::from_utf8_lossy(&locked(&self.shown)).into_owned());
+        let consoles = locked(&self.consoles);
+        if !consoles.is_empty() {
+            let lines: Result<Vec<Lines>> = consoles.iter().map(|console| Lines::read(console)).collect();
+            return host_figures(self.host, lines.context(self.host.name)?);
         }
-        host_figures(self.host, &consoles)
+        let mut lines = Lines::read(&String::from_utf8_lossy(&locked(&self.shown)))?;
+        figures::drop_incomplete(&mut lines);
+        host_figures(self.host, vec![lines])
     }
 }
 
@@ -161,14 +173,13 @@ fn words(names: &[String]) -> String {
     if names.is_empty() { "bench".to_owned() } else { format!("bench={}", names.join(",")) }
 }
 
-/// Makes figures of the consoles of a host.
-fn host_figures(host: &Host, consoles: &[String]) -> Result<HostFigures> {
+/// Makes figures of the lines of a host, a console's at a time.
+fn host_figures(host: &Host, consoles: Vec<Lines>) -> Result<HostFigures> {
     let includes_host = host.place == Place::Rig;
     let exactness = if includes_host { Exactness::Near } else { Exactness::Whole };
     let mut figures: Vec<Figure> = Vec::new();
     let mut skipped: Vec<Skipped> = Vec::new();
-    for console in consoles {
-        let lines = Lines::read(console).with_context(|| host.name)?;
+    for lines in consoles {
         figures.extend(figures::figures(&lines, exactness).with_context(|| host.name)?);
         skipped.extend(lines.skipped);
     }

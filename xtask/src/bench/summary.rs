@@ -90,7 +90,7 @@ fn paths(document: &Document) -> Option<Table> {
     for host in &document.hosts {
         for figure in host.figures.iter().filter(|figure| figure.surrounding == SURROUNDING) {
             let row = (&*figure.name, &*figure.variant);
-            if belongs_to_paths(figure) && !rows.contains(&row) {
+            if belongs_to_paths(document, host, figure) && !rows.contains(&row) {
                 rows.push(row);
             }
         }
@@ -98,8 +98,9 @@ fn paths(document: &Document) -> Option<Table> {
     if rows.is_empty() {
         return None;
     }
-    // Ops last, otherwise in the order of the image.
-    rows.sort_by_key(|(name, _)| Kind::of(name) == Kind::Op);
+    // Ops last, otherwise in the order of the image, all variants of a name together.
+    let names: Vec<&str> = rows.iter().map(|(name, _)| *name).collect();
+    rows.sort_by_key(|(name, _)| (Kind::of(name) == Kind::Op, names.iter().position(|other| other == name)));
     let hosts: Vec<&HostFigures> = document.hosts.iter().collect();
     let has_exits = hosts.iter().any(|host| host.figures.iter().any(|figure| figure.exits.is_some()));
     let mut table = Table::default();
@@ -129,10 +130,25 @@ fn paths(document: &Document) -> Option<Table> {
     Some(table)
 }
 
-/// Tells whether a figure is of a path to the hypervisor: by its kind, or as an op that exits or was edited.
-fn belongs_to_paths(figure: &Figure) -> bool {
-    let exits = figure.exits.is_some_and(|exits| exits > 0.0);
-    Kind::of(&figure.name) != Kind::Op || exits || figure.variant == "backend"
+/// Tells whether a figure is of a path to the hypervisor: by its kind, or as that of an op which exits or costs something
+/// else than natively. Natively it is shown beside the backend's where the backend changes much.
+fn belongs_to_paths(document: &Document, host: &HostFigures, figure: &Figure) -> bool {
+    if Kind::of(&figure.name) != Kind::Op {
+        return true;
+    }
+    let least = |host: &HostFigures, variant| {
+        shown(host, &figure.name, variant).map(|figure| figure.instructions.least)
+    };
+    let guest = document.hosts.iter().find(|host| !host.includes_host);
+    let alone = guest.and_then(|guest| least(guest, "native"));
+    let (native, backend) = (least(host, "native"), least(host, "backend"));
+    let is_changed =
+        matches!((native, backend), (Some(native), Some(backend)) if (native / backend).ln().abs() > 0.1);
+    match &*figure.variant {
+        "backend" => host.includes_host && (is_changed || alone.is_none() || alone != backend),
+        "native" => host.includes_host && is_changed,
+        _ => false,
+    }
 }
 
 /// Returns the figure that a table shows of a benchmark.

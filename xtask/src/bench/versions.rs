@@ -13,13 +13,13 @@ use crate::{process, qemu, rig, workspace};
 /// The compiler that builds the image.
 pub(super) const RUSTC: &str = "rustc";
 /// The emulator, which also runs in the rig.
-pub(super) const QEMU: &str = "qemu";
+const QEMU: &str = "qemu";
 /// The rig's kernel.
-pub(super) const LINUX: &str = "linux";
+const LINUX: &str = "linux";
 /// Our virtual machine monitor.
-pub(super) const VMI_RUN: &str = "vmi-run";
+const VMI_RUN: &str = "vmi-run";
 /// This machine, on which no counted figure depends.
-pub(super) const MACHINE: &str = "machine";
+const MACHINE: &str = "machine";
 
 /// Names the versions that decide what the host's part of a figure is.
 pub(super) fn of_host(host: &Host) -> Vec<String> {
@@ -31,7 +31,7 @@ pub(super) fn of_host(host: &Host) -> Vec<String> {
     names.iter().map(ToString::to_string).collect()
 }
 
-/// Finds all versions. That of the rig is known once it was used.
+/// Finds all versions but that of the rig's kernel, which is known once the rig was used.
 pub(super) fn find() -> Result<BTreeMap<String, String>> {
     let mut versions = BTreeMap::new();
     let mut put = |name: &str, version: String| versions.insert(name.to_owned(), version);
@@ -39,14 +39,16 @@ pub(super) fn find() -> Result<BTreeMap<String, String>> {
     put(QEMU, first_line(Command::new(qemu::find()?).arg("--version"))?);
     put(VMI_RUN, env!("CARGO_PKG_VERSION").to_owned());
     put(MACHINE, machine());
-    if let Some(packages) = rig::describe() {
-        put(LINUX, packages);
-    }
     Ok(versions)
 }
 
+/// Names the packages that the rig is made of; its kernel is one.
+pub(super) fn linux() -> Option<(String, String)> {
+    rig::describe().map(|packages| (LINUX.to_owned(), packages))
+}
+
 /// Returns the version of the compiler.
-pub(super) fn rustc() -> Result<String> {
+fn rustc() -> Result<String> {
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     first_line(Command::new(rustc).arg("--version").current_dir(workspace::root()))
 }

@@ -3,6 +3,7 @@
 //! A test is a name and a function from [`Context`](run::Context) to an outcome. To add one, write the function and
 //! name it in the `TESTS` of its file; to add a topic, name its `TESTS` in `registry.rs`.
 
+mod bench;
 mod damage;
 mod demos;
 mod disassembly;

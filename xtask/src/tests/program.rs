@@ -137,6 +137,26 @@ impl Running {
         bail!("no process `{text}` was started within {} s", SOON.as_secs())
     }
 
+    /// Waits until a file in one of the program's temporary directories holds this.
+    pub(super) fn wait_for_file(&self, text: &str) -> Result<()> {
+        let limit = Instant::now() + SOON;
+        while Instant::now() < limit {
+            let directories =
+                std::fs::read_dir(&self.program.temporary).context("cannot list a directory")?;
+            let files = directories.flatten().flat_map(|entry| std::fs::read_dir(entry.path())).flatten();
+            for file in files.flatten() {
+                // A file that is gone meanwhile holds nothing.
+                if std::fs::read(file.path())
+                    .is_ok_and(|bytes| String::from_utf8_lossy(&bytes).contains(text))
+                {
+                    return Ok(());
+                }
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        bail!("no file held `{text}` within {} s", SOON.as_secs())
+    }
+
     /// Closes our end of the program's stdout.
     pub(super) fn close_stdout(&mut self) {
         drop(self.group.child().stdout.take());

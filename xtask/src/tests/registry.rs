@@ -2,19 +2,20 @@
 
 use super::run::Test;
 use super::{
-    damage, demos, disassembly, doors, interruptions, life, matrix, mutations, outside, rows, sample_kernel,
-    siteless, source, trace, verdicts, vmi_run,
+    bench, damage, demos, disassembly, doors, interruptions, life, matrix, mutations, outside, rows,
+    sample_kernel, siteless, source, trace, verdicts, vmi_run,
 };
 
 /// The tests in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = &'static Test> {
-    let topics: [&'static [Test]; 16] = [
+    let topics: [&'static [Test]; 17] = [
         source::TESTS,
         disassembly::TESTS,
         siteless::TESTS,
         doors::TESTS,
         verdicts::TESTS,
         interruptions::TESTS,
+        bench::TESTS,
         demos::TESTS,
         damage::TESTS,
         rows::TESTS,
