@@ -13,6 +13,7 @@ use super::document::Document;
 use super::names;
 use super::run::{Plan, measure};
 use super::summary;
+use super::timed;
 use crate::host::Host;
 use crate::image::{self, Profile, Target};
 use crate::install;
@@ -40,6 +41,9 @@ pub(crate) struct Options {
     /// Boot this file instead of building the image
     #[arg(long, value_name = "FILE")]
     image: Option<PathBuf>,
+    /// Count only, and do not time this machine; so too where names, hosts or an image are given
+    #[arg(long)]
+    counted: bool,
     /// Write the figures that `cargo xtask test` checks into benches/budgets.txt
     #[arg(long, conflicts_with_all = ["names", "hosts", "image"])]
     renew_budgets: bool,
@@ -48,6 +52,8 @@ pub(crate) struct Options {
 /// Measures, writes the document and the report, and prints the table; returns whether everything that was asked for was
 /// measured and nothing grew.
 pub(crate) fn run(options: Options) -> Result<bool> {
+    let is_everything = options.names.is_empty() && options.hosts.is_empty() && options.image.is_none();
+    let times = is_everything && !options.counted && !options.renew_budgets;
     let old = options.compare.as_deref().map(Document::read).transpose()?;
     install::qemu()?;
     let (hosts, all_there) = present(&options.hosts);
@@ -65,7 +71,10 @@ pub(crate) fn run(options: Options) -> Result<bool> {
         sizes => sizes?,
     };
 
-    let (document, error) = measure(&Plan { image, hosts, names: options.names }, code)?;
+    let (mut document, mut error) = measure(&Plan { image, hosts, names: options.names }, code)?;
+    if times && error.is_none() {
+        error = timed::add_to(&mut document);
+    }
     let output = options.output.unwrap_or_else(|| workspace::target().join("bench.json"));
     write(&output, &document.json()?)?;
     if let Some(error) = error {

@@ -112,7 +112,7 @@ pub(crate) struct Timed {
     /// The baseline itself has the ratio 1.
     pub(crate) is_baseline: bool,
     pub(crate) ratio: f64,
-    /// The ends of the confidence interval of the ratio.
+    /// The quartiles of the ratio over the samples, for the baseline its own.
     pub(crate) low: f64,
     pub(crate) high: f64,
     /// Where the figure comes from, if it was not measured in this run.

@@ -14,6 +14,7 @@ mod notes;
 mod number;
 mod run;
 mod summary;
+mod timed;
 mod versions;
 
 pub(crate) use command::{Options, run};

@@ -8,6 +8,7 @@ use anyhow::Result;
 use super::document::{Document, Figure, HostFigures, Kind};
 use super::notes::notes;
 use super::number::number;
+use super::timed;
 use crate::table::{Cell, Colour, Table};
 
 /// The variants of an op, in the order of their columns.
@@ -38,6 +39,7 @@ pub(super) fn print(document: &Document) -> Result<()> {
         )?;
         table.print()?;
     }
+    timed::print(&document.timed)?;
     let notes = notes(document);
     if !notes.is_empty() {
         writeln!(stdout())?;

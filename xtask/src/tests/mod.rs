@@ -21,6 +21,7 @@ mod run;
 mod sample_kernel;
 mod siteless;
 mod source;
+mod timings;
 mod tiny_kernel;
 mod trace;
 mod verdicts;

@@ -3,12 +3,12 @@
 use super::run::Test;
 use super::{
     bench, damage, demos, disassembly, doors, interruptions, life, matrix, mutations, outside, rows,
-    sample_kernel, siteless, source, trace, verdicts, vmi_run,
+    sample_kernel, siteless, source, timings, trace, verdicts, vmi_run,
 };
 
 /// The tests in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = &'static Test> {
-    let topics: [&'static [Test]; 17] = [
+    let topics: [&'static [Test]; 18] = [
         source::TESTS,
         disassembly::TESTS,
         siteless::TESTS,
@@ -16,6 +16,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Test> {
         verdicts::TESTS,
         interruptions::TESTS,
         bench::TESTS,
+        timings::TESTS,
         demos::TESTS,
         damage::TESTS,
         rows::TESTS,
