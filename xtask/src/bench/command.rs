@@ -4,13 +4,14 @@ use std::fs;
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::budgets;
 use super::code;
 use super::compare::compare;
 use super::document::Document;
 use super::names;
+use super::report::html;
 use super::run::{Plan, measure};
 use super::summary;
 use super::timed;
@@ -55,6 +56,9 @@ pub(crate) fn run(options: Options) -> Result<bool> {
     let is_everything = options.names.is_empty() && options.hosts.is_empty() && options.image.is_none();
     let times = is_everything && !options.counted && !options.renew_budgets;
     let old = options.compare.as_deref().map(Document::read).transpose()?;
+    let output = options.output.unwrap_or_else(|| workspace::target().join("bench.json"));
+    let report = output.with_extension("html");
+    ensure!(report != output, "`{}` is where the report goes, not the document", output.display());
     install::qemu()?;
     let (hosts, all_there) = present(&options.hosts);
     let image = match &options.image {
@@ -75,8 +79,8 @@ pub(crate) fn run(options: Options) -> Result<bool> {
     if times && error.is_none() {
         error = timed::add_to(&mut document);
     }
-    let output = options.output.unwrap_or_else(|| workspace::target().join("bench.json"));
     write(&output, &document.json()?)?;
+    write(&report, &html(&document))?;
     if let Some(error) = error {
         say(&format!("what was measured so far is in {}", output.display()));
         return Err(error);
@@ -94,7 +98,7 @@ pub(crate) fn run(options: Options) -> Result<bool> {
     if options.renew_budgets {
         say(&format!("{} is renewed", budgets::renew(&document)?.display()));
     }
-    say(&format!("all figures: {}", output.display()));
+    say(&format!("all figures: {}, {}", output.display(), report.display()));
     stdout().flush()?;
     Ok(all_there && comparison.is_none_or(|comparison| comparison.is_good()))
 }

@@ -21,13 +21,18 @@ pub(super) fn compared(host: &HostFigures) -> impl Iterator<Item = Difference<'_
 }
 
 /// Tells whether a benchmark is that of a leaf op.
-fn is_leaf(name: &str) -> bool {
+pub(super) fn is_leaf(name: &str) -> bool {
     Op::all().any(|op| op.class() == Class::Leaf && op.to_string() == name)
 }
 
 impl Difference<'_> {
     /// Tells whether the figures are not the same.
     pub(super) fn is_real(&self) -> bool {
-        self.native.instructions.least != self.bare.instructions.least
+        self.added() != 0.0
+    }
+
+    /// Returns how many instructions the op adds to the bare one.
+    pub(super) fn added(&self) -> f64 {
+        self.native.instructions.least - self.bare.instructions.least
     }
 }

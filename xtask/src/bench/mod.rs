@@ -12,6 +12,7 @@ mod lines;
 mod names;
 mod notes;
 mod number;
+mod report;
 mod run;
 mod summary;
 mod timed;
@@ -19,3 +20,4 @@ mod versions;
 
 pub(crate) use command::{Options, run};
 pub(crate) use document::Document;
+pub(crate) use report::html;

@@ -1,0 +1,129 @@
+//! The answers that a kernel's author asks for first.
+
+use maud::{Markup, html};
+
+use super::number::{count, difference, list, number};
+use super::view::{figure, library, names, unique};
+use crate::bench::differences::{Difference, compared};
+use crate::bench::document::{Document, Figure, HostFigures, Kind};
+
+/// A figure in large print, and what it is.
+struct Answer {
+    question: &'static str,
+    /// The figure and its unit; none where nothing of the kind was measured.
+    figure: Option<(String, &'static str)>,
+    about: Markup,
+}
+
+/// Draws the answers.
+pub(super) fn answers(document: &Document) -> Markup {
+    let answers = [natively(document), hypercall(document), clock(document), init(document)];
+    html! {
+        ul.answers aria-label="The answers" { @for answer in answers {
+            li {
+                h2 { (answer.question) }
+                @match &answer.figure {
+                    Some((figure, unit)) => p.value.long[figure.len() > 6] {
+                        b { (figure) } " " span { (unit) }
+                    },
+                    None => p.value.absent { "not measured" },
+                }
+                p { (answer.about) }
+            }
+        } }
+    }
+}
+
+fn natively(document: &Document) -> Answer {
+    let hosts: Vec<&HostFigures> = document.hosts.iter().filter(|host| !host.includes_host).collect();
+    let pairs: Vec<Difference<'_>> = hosts.iter().flat_map(|host| compared(host)).collect();
+    let ops = unique(pairs.iter().map(|pair| &*pair.native.name));
+    let phases = unique(pairs.iter().map(|pair| &*pair.native.phase));
+    let different = pairs.iter().filter(|pair| pair.is_real()).count();
+    let [least, most] =
+        [f64::min, f64::max].map(|extreme| pairs.iter().map(Difference::added).fold(0.0, extreme));
+    let figure = if least < most {
+        format!("{} to {}", difference(least), difference(most))
+    } else {
+        difference(most)
+    };
+    let names: Vec<&str> =
+        hosts.iter().filter(|host| compared(host).next().is_some()).map(|host| &*host.host).collect();
+    Answer {
+        question: "What does a leaf op add natively?",
+        figure: (!pairs.is_empty()).then_some((figure, "instructions")),
+        about: html! {
+            @if !pairs.is_empty() {
+                (count(ops.len(), "op", "ops")) " held against the bare instruction in "
+                (count(pairs.len(), "figure", "figures")) " (" (list(&phases)) "; on " (list(&names)) "): "
+                @match different {
+                    0 => { "no difference in any." }
+                    some => { "none in " (pairs.len() - some) ", and \
+                        " a href="#differences" { (count(some, "difference", "differences")) ", each with \
+                            its cause" } "." }
+                }
+            }
+        },
+    }
+}
+
+fn hypercall(document: &Document) -> Answer {
+    let name = "exit::hypercall";
+    let of = |host: &HostFigures| {
+        let (ours, bare) = (library(host, name)?, figure(host, name, "bare", "loop")?);
+        Some((host.host.clone(), ours.instructions.least, bare.instructions.least))
+    };
+    let figures: Vec<(String, f64, f64)> = document.hosts.iter().filter_map(of).collect();
+    let most = figures.iter().map(|(_, ours, bare)| ours - bare).max_by(|a, b| a.abs().total_cmp(&b.abs()));
+    Answer {
+        question: "What does the library add to a hypercall?",
+        figure: most.map(|most| (difference(most), "instructions")),
+        about: html! {
+            @for (index, (host, ours, bare)) in figures.iter().enumerate() {
+                @if index > 0 { "; " } (number(*ours)) " against " (number(*bare)) " by hand on " (host)
+            }
+            @if !figures.is_empty() { ", host kernel and monitor included." }
+        },
+    }
+}
+
+fn clock(document: &Document) -> Answer {
+    // What a hypervisor's clock costs is asked first.
+    let with_host = document.hosts.iter().filter(|host| host.includes_host);
+    let found = with_host.chain(&document.hosts).find_map(|host| Some((host, read(host)?)));
+    Answer {
+        question: "What does it cost to read the clock?",
+        figure: found.map(|(_, figure)| (number(figure.instructions.least), "instructions")),
+        about: html! { @if let Some((host, figure)) = found {
+            code { (figure.name) } " on " (host.host)
+            @if let Some(exits) = figure.exits { ", with " (number(exits)) " exits" }
+            @if let Some(tsc) = library(host, "clock::tsc").filter(|tsc| tsc.name != figure.name) {
+                "; the bare time-stamp counter costs " (number(tsc.instructions.least))
+            }
+            "."
+        } },
+    }
+}
+
+/// Returns the figure of the dearest clock that a host lets its guest read without asking.
+fn read(host: &HostFigures) -> Option<&Figure> {
+    ["clock::page", "time::now_ns", "clock::tsc"].into_iter().find_map(|name| library(host, name))
+}
+
+fn init(document: &Document) -> Answer {
+    let host = document.hosts.iter().find(|host| !host.includes_host && !names(host, Kind::Init).is_empty());
+    let pair = host.and_then(|host| {
+        names(host, Kind::Init).into_iter().find_map(|name| {
+            let many = library(host, &format!("{}_10000", name.strip_suffix("_10")?))?;
+            Some((host, library(host, name)?.instructions.least, many.instructions.least))
+        })
+    });
+    Answer {
+        question: "What do more sites cost natively at boot?",
+        figure: pair.map(|(_, few, many)| (difference(many - few), "instructions")),
+        about: html! { @if let Some((host, few, many)) = pair {
+            code { "vmi::init" } " costs " (number(few)) " with 10 sites and " (number(many)) " with \
+                10\u{202f}000, on " (host.host) "."
+        } },
+    }
+}
