@@ -1,4 +1,4 @@
-//! What is missing is installed: QEMU by the package manager, the bare-metal target by rustup.
+//! What is missing is installed: QEMU and a browser by the package manager, the bare-metal target by rustup.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -10,6 +10,9 @@ use crate::{process, qemu, workspace};
 
 /// The packages that hold QEMU and its firmware.
 const QEMU_PACKAGES: [&str; 3] = ["qemu-system-x86", "qemu-system-data", "seabios"];
+
+/// The browser that opens the report, by its names; the first is also that of the package.
+const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 
 /// Rust's target for freestanding images.
 pub(crate) const TARGET: &str = "x86_64-unknown-none";
@@ -36,14 +39,36 @@ pub(crate) fn qemu() -> Result<()> {
     }
     let _progress = Progress::start("installing QEMU");
     say("QEMU is missing; installing it by apt-get");
+    packages(&QEMU_PACKAGES)?;
+    qemu::find().map(drop)
+}
+
+/// Makes sure that there is a browser, and returns its path.
+///
+/// # Errors
+///
+/// Says why it cannot be had.
+pub(crate) fn browser() -> Result<PathBuf> {
+    let find = || BROWSERS.iter().find_map(|name| workspace::find_program(name));
+    if let Some(browser) = find() {
+        return Ok(browser);
+    }
+    let _progress = Progress::start("installing Chromium");
+    say("Chromium is missing; installing it by apt-get");
+    packages(&BROWSERS[..1])?;
+    find().context("the package chromium holds no browser")
+}
+
+/// Installs packages by the package manager.
+fn packages(names: &[&str]) -> Result<()> {
     let mut install = vec!["install", "-y", "--no-install-recommends"];
-    install.extend(QEMU_PACKAGES);
+    install.extend(names);
     if let Err(error) = apt_get(&install) {
         // A fresh machine has no package lists; old lists name files that are gone.
         update_lists().map_err(|_| error)?;
         apt_get(&install)?;
     }
-    qemu::find().map(drop)
+    Ok(())
 }
 
 /// Fetches the package lists.

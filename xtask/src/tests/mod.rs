@@ -4,6 +4,7 @@
 //! name it in the `TESTS` of its file; to add a topic, name its `TESTS` in `registry.rs`.
 
 mod bench;
+mod browser;
 mod damage;
 mod demos;
 mod disassembly;
@@ -16,6 +17,7 @@ mod mutations;
 mod outside;
 mod program;
 mod registry;
+mod report;
 mod rows;
 mod run;
 mod sample_kernel;

@@ -2,13 +2,13 @@
 
 use super::run::Test;
 use super::{
-    bench, damage, demos, disassembly, doors, interruptions, life, matrix, mutations, outside, rows,
+    bench, damage, demos, disassembly, doors, interruptions, life, matrix, mutations, outside, report, rows,
     sample_kernel, siteless, source, timings, trace, verdicts, vmi_run,
 };
 
 /// The tests in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = &'static Test> {
-    let topics: [&'static [Test]; 18] = [
+    let topics: [&'static [Test]; 19] = [
         source::TESTS,
         disassembly::TESTS,
         siteless::TESTS,
@@ -18,6 +18,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Test> {
         bench::TESTS,
         timings::TESTS,
         demos::TESTS,
+        report::TESTS,
         damage::TESTS,
         rows::TESTS,
         mutations::TESTS,
