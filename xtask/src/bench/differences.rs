@@ -11,13 +11,17 @@ pub(super) struct Difference<'a> {
     pub(super) bare: &'a Figure,
 }
 
-/// Holds every leaf op that was measured natively against its bare instruction in the same surrounding and phase.
+/// Holds every leaf op that was measured natively against its bare instruction in the same surrounding.
 pub(super) fn compared(host: &HostFigures) -> impl Iterator<Item = Difference<'_>> {
     let natively = host.figures.iter().filter(|figure| figure.variant == "native" && is_leaf(&figure.name));
-    natively.filter_map(|native| {
-        let bare = host.figure(&native.name, "bare", &native.surrounding, &native.phase)?;
-        Some(Difference { native, bare })
-    })
+    natively.filter_map(|native| Some(Difference { native, bare: bare(host, native)? }))
+}
+
+/// Returns the figure of the bare instruction: in the same phase, or in the first one, since the kernel's life makes no
+/// difference to it.
+pub(super) fn bare<'a>(host: &'a HostFigures, native: &Figure) -> Option<&'a Figure> {
+    let measured = |phase| host.figure(&native.name, "bare", &native.surrounding, phase);
+    measured(&native.phase).or_else(|| measured("before"))
 }
 
 /// Tells whether a benchmark is that of a leaf op.

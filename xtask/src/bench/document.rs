@@ -98,7 +98,7 @@ pub(crate) struct Skipped {
 pub(crate) struct Code {
     /// An op; for records, what they are of: `site`, `fixup`.
     pub(crate) name: String,
-    /// `site`, `record`, or the variant of which the small function around the op is as long.
+    /// `site`, `record`, or a variant: then the bytes are those of a function with nothing but the op.
     pub(crate) part: String,
     pub(crate) bytes: u64,
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::differences::compared;
+use super::differences::{Difference, compared};
 use super::document::Document;
 use super::number::number;
 
@@ -17,34 +17,35 @@ pub(super) fn notes(document: &Document) -> Vec<String> {
     notes
 }
 
-/// Says what leaf ops cost natively beside their bare instructions.
+/// Says what ops cost natively beside their bare instructions.
 fn natively(document: &Document) -> Vec<String> {
     let mut held = 0;
-    // By op, its figure, that of the instruction, and the cause: in which surroundings.
-    let mut different: BTreeMap<[String; 4], Vec<&str>> = BTreeMap::new();
+    // By cause and op: surroundings, what the op costs there, and the instruction.
+    let mut different: BTreeMap<&str, BTreeMap<&str, Vec<String>>> = BTreeMap::new();
     for difference in document.hosts.iter().filter(|host| !host.includes_host).flat_map(compared) {
         held += 1;
         if difference.is_real() {
-            let [native, bare] = [difference.native, difference.bare];
+            let Difference { native, bare } = difference;
             let cause = native.cause.as_deref().unwrap_or("the cause is not known");
             let [cost, limit] = [native, bare].map(|figure| number(figure.instructions.least));
-            let places = different.entry([native.name.clone(), cost, limit, cause.to_owned()]).or_default();
-            if !places.contains(&&*native.surrounding) {
-                places.push(&native.surrounding);
+            let place = format!("{} {cost} for {limit}", native.surrounding);
+            let places = different.entry(cause).or_default().entry(&native.name).or_default();
+            if !places.contains(&place) {
+                places.push(place);
             }
         }
     }
     if held == 0 {
         return Vec::new();
     }
-    let all = if different.is_empty() { "" } else { ", but for" };
+    let ending = if different.is_empty() { "." } else { ", but for" };
     let mut notes = vec![format!(
-        "Natively a leaf op costs what its bare instruction costs, in every surrounding and phase \
-         ({held} figures held side by side){all}{}",
-        if different.is_empty() { "." } else { ":" }
+        "Natively a leaf op costs what its bare instruction costs, in every surrounding and phase: {held} figures held \
+         side by side{ending}"
     )];
-    for ([name, cost, limit, cause], places) in different {
-        notes.push(format!("  {name}: {cost}, not {limit} ({}): {cause}", places.join(", ")));
+    for (cause, ops) in different {
+        notes.extend(ops.iter().map(|(op, places)| format!("  {op}: {}", places.join(", "))));
+        notes.push(format!("  because {cause}."));
     }
     notes
 }

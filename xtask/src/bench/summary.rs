@@ -91,7 +91,7 @@ fn paths(document: &Document) -> Option<Table> {
     let mut rows: Vec<(&str, &str)> = Vec::new();
     for host in &document.hosts {
         for figure in host.figures.iter().filter(|figure| figure.surrounding == SURROUNDING) {
-            let row = (&*figure.name, &*figure.variant);
+            let row = (&*figure.name, way(figure));
             if belongs_to_paths(document, host, figure) && !rows.contains(&row) {
                 rows.push(row);
             }
@@ -120,7 +120,7 @@ fn paths(document: &Document) -> Option<Table> {
         let mut cells = vec![Cell::word(title), Cell::word(variant)];
         let mut exits = None;
         for host in &hosts {
-            let figure = shown(host, name, variant);
+            let figure = on_the_way(host, name, variant);
             exits = exits.or(figure.and_then(|figure| figure.exits));
             cells.push(figure.map_or_else(faint, |figure| Cell::title(&number(figure.instructions.least))));
         }
@@ -150,6 +150,26 @@ fn belongs_to_paths(document: &Document, host: &HostFigures, figure: &Figure) ->
         "backend" => host.includes_host && (is_changed || alone.is_none() || alone != backend),
         "native" => host.includes_host && is_changed,
         _ => false,
+    }
+}
+
+/// What an exit, a clock or a page table costs by the library's functions, whoever has edited their sites.
+const LIBRARY: &str = "library";
+
+/// Names the way in which something was done. Of an op it matters who edited its site; of all else only whether it was
+/// done by the library.
+fn way(figure: &Figure) -> &str {
+    match &*figure.variant {
+        "native" | "backend" if Kind::of(&figure.name) != Kind::Op => LIBRARY,
+        variant => variant,
+    }
+}
+
+/// Returns the figure that the table shows of something done in that way.
+fn on_the_way<'a>(host: &'a HostFigures, name: &str, way: &str) -> Option<&'a Figure> {
+    match way {
+        LIBRARY => shown(host, name, "backend").or_else(|| shown(host, name, "native")),
+        variant => shown(host, name, variant),
     }
 }
 
