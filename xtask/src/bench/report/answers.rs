@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 
 use super::number::{count, difference, list, number};
-use super::view::{figure, library, names, unique};
+use super::view::{figure, library, many, unique};
 use crate::bench::differences::{Difference, compared};
-use crate::bench::document::{Document, Figure, HostFigures, Kind};
+use crate::bench::document::{Document, Figure, HostFigures};
 
 /// A figure in large print, and what it is.
 struct Answer {
@@ -111,19 +111,37 @@ fn read(host: &HostFigures) -> Option<&Figure> {
 }
 
 fn init(document: &Document) -> Answer {
-    let host = document.hosts.iter().find(|host| !host.includes_host && !names(host, Kind::Init).is_empty());
-    let pair = host.and_then(|host| {
-        names(host, Kind::Init).into_iter().find_map(|name| {
-            let many = library(host, &format!("{}_10000", name.strip_suffix("_10")?))?;
-            Some((host, library(host, name)?.instructions.least, many.instructions.least))
-        })
+    let natively = document.hosts.iter().find_map(|host| Some((host, ends(host, "init::native")?)));
+    let per_site = |host: &HostFigures, name: &str| {
+        let [(few, least), (many, most)] = ends(host, name)?;
+        Some((most - least) / (many - few))
+    };
+    let edited = document.hosts.iter().find_map(|host| {
+        Some((host, per_site(host, "init::validate")?, per_site(host, "init::edit")?))
+            .filter(|_| host.includes_host)
     });
     Answer {
         question: "What do more sites cost natively at boot?",
-        figure: pair.map(|(_, few, many)| (difference(many - few), "instructions")),
-        about: html! { @if let Some((host, few, many)) = pair {
-            code { "vmi::init" } " costs " (number(few)) " with 10 sites and " (number(many)) " with \
-                10\u{202f}000, on " (host.host) "."
-        } },
+        figure: natively.map(|(_, [(_, least), (_, most)])| (difference(most - least), "instructions")),
+        about: html! {
+            @if let Some((host, [(few, least), (many, most)])) = natively {
+                code { "vmi::init" } " costs " (number(least)) " with " (number(few)) " sites and " (number(most))
+                " with " (number(many)) ", on " (host.host) "."
+            }
+            @if let Some((host, validated, edited)) = edited {
+                " On " (host.host) " a site costs " (number(validated)) " to validate, and " (number(edited))
+                " with its editing."
+            }
+        },
     }
+}
+
+/// Returns the fewest sites and the most with which something was measured, and its instructions with each.
+fn ends(host: &HostFigures, name: &str) -> Option<[(f64, f64); 2]> {
+    let of = host.figures.iter().filter(|figure| figure.name == name);
+    let mut costs: Vec<(f64, f64)> =
+        of.filter_map(|figure| Some((many(&figure.surrounding)?, figure.instructions.least))).collect();
+    costs.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let [few, .., most] = costs[..] else { return None };
+    Some([few, most])
 }

@@ -11,9 +11,6 @@ use super::variant;
 use super::view::unique;
 use crate::bench::document::Document;
 
-/// Names in the document that are no ops, but what the image holds beside each.
-const RECORDS: [&str; 2] = ["record", "fixup"];
-
 /// Draws the section, if the document has sizes.
 pub(super) fn section(document: &Document) -> Option<Section> {
     if document.code.is_empty() {
@@ -33,7 +30,7 @@ fn sites(document: &Document) -> Markup {
     for code in document.code.iter().filter(|code| code.part == "site") {
         lengths.entry(code.bytes).or_default().push(&code.name);
     }
-    let records = document.code.iter().filter(|code| RECORDS.contains(&&*code.name));
+    let records = document.code.iter().filter(|code| code.part == "record");
     html! {
         table.plain {
             caption { "Sites and records" }
@@ -43,7 +40,7 @@ fn sites(document: &Document) -> Markup {
                     td.figure { (bytes) }
                     td { (count(ops.len(), "site", "sites")) ": " span.names { (ops.join(", ")) } }
                 } }
-                @for record in records { tr { td.figure { (record.bytes) } td { "a " (record.name) } } }
+                @for record in records { tr { td.figure { (record.bytes) } td { "the record of a " (record.name) } } }
             }
         }
     }
@@ -72,8 +69,9 @@ fn functions(document: &Document) -> Markup {
 }
 
 fn all(document: &Document) -> Markup {
-    let names = unique(document.code.iter().map(|code| &*code.name));
-    let mut parts = unique(document.code.iter().map(|code| &*code.part));
+    let code = document.code.iter().filter(|code| code.part != "record");
+    let names = unique(code.clone().map(|code| &*code.name));
+    let mut parts = unique(code.map(|code| &*code.part));
     parts.sort_by_key(|part| (*part != "site", variant::place(part)));
     let body = html! { table.figures {
         thead { tr { th scope="col" { "name" } @for part in &parts { th.figure scope="col" { (part) } } } }

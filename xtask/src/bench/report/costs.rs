@@ -7,7 +7,7 @@ use super::chart::{Bar, Chart, Group, scale_of};
 use super::number::number;
 use super::section::Section;
 use super::table;
-use super::view::{SURROUNDINGS, figure, names, names_anywhere, short, variants};
+use super::view::{figure, many, names, names_anywhere, short, surroundings, variants};
 use crate::bench::document::{Document, Kind};
 
 /// Draws the section of the exits.
@@ -92,24 +92,34 @@ fn section(
 
 /// Makes the bars of a benchmark: hosts, and on each its variants.
 fn group(document: &Document, name: &str) -> Group {
-    let many = name.rsplit_once('_').and_then(|(_, many)| many.parse().ok()).filter(|many: &f64| *many > 1.0);
     let mut bars = Vec::new();
     for host in &document.hosts {
         for variant in variants(host, name) {
-            let of = SURROUNDINGS.iter().find_map(|surrounding| figure(host, name, variant, surrounding));
-            let Some(of) = of else { continue };
-            let value = of.instructions.least;
-            bars.push(Bar {
-                label: format!("{} · {variant}", host.host),
-                variant: variant.to_owned(),
-                value,
-                range: None,
-                text: number(value),
-                more: vec![
-                    many.map(|many| number(value / many)).unwrap_or_default(),
-                    of.exits.map(number).unwrap_or_default(),
-                ],
-            });
+            let of = host.figures.iter().filter(|figure| figure.name == name && figure.variant == variant);
+            for surrounding in surroundings(of) {
+                let Some(of) = figure(host, name, variant, surrounding) else { continue };
+                let value = of.instructions.least;
+                let mut label = format!("{} · {variant}", host.host);
+                match surrounding.split_once('_') {
+                    _ if surrounding == "loop" => {}
+                    Some((what, many)) => label.push_str(&format!(" · {many} {what}")),
+                    None => label.push_str(&format!(" · {surrounding}")),
+                }
+                let many = many(name).or_else(|| many(surrounding)).filter(|many| *many > 1.0);
+                // Natively nothing is done to each site.
+                let many = many.filter(|_| name != "init::native");
+                bars.push(Bar {
+                    label,
+                    variant: variant.to_owned(),
+                    value,
+                    range: None,
+                    text: number(value),
+                    more: vec![
+                        many.map(|many| number(value / many)).unwrap_or_default(),
+                        of.exits.map(number).unwrap_or_default(),
+                    ],
+                });
+            }
         }
     }
     Group { title: short(name).replace('_', " "), bars }

@@ -12,7 +12,7 @@ pub(super) fn number(value: f64) -> String {
     if tenths % 10.0 == 0.0 || value.abs() >= 1000.0 {
         grouped(value.round())
     } else {
-        format!("{value:.1}").replace('-', "−")
+        format!("{:.1}", tenths / 10.0).replace('-', "−")
     }
 }
 
@@ -79,6 +79,7 @@ mod tests {
             (3.96, "4"),
             (3.0625, "3.1"),
             (-2.5, "−2.5"),
+            (66.05, "66.1"),
             (999.5, "999.5"),
             (1259.5, "1260"),
             (5603.0, "5603"),

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::number::{count, number};
 use super::section::{folded, scrolling};
-use super::view::{SURROUNDINGS, names, unique, variants};
+use super::view::{names, surroundings, unique, variants};
 use crate::bench::document::{Counted, Figure, HostFigures, Kind};
 
 /// Figures of one benchmark and variant, in the same phases.
@@ -24,27 +24,25 @@ impl Row<'_> {
 
 /// Shows all figures of a kind that a host has, folded away.
 pub(super) fn all(host: &HostFigures, kind: Kind) -> Markup {
-    let rows: Vec<Row<'_>> = names(host, kind).into_iter().flat_map(|name| rows(host, name)).collect();
+    let places = surroundings(host.figures.iter().filter(|figure| Kind::of(&figure.name) == kind));
+    let rows: Vec<Row<'_>> =
+        names(host, kind).into_iter().flat_map(|name| rows(host, name, &places)).collect();
     let figures =
         rows.iter().flat_map(|row| row.figures.iter().flatten().map(move |_| row.phases.len())).sum();
-    let surroundings: Vec<usize> =
-        (0..SURROUNDINGS.len()).filter(|at| rows.iter().any(|row| row.figures[*at].is_some())).collect();
     let has_exits = rows.iter().any(|row| row.exits().is_some());
     let title = format!("All figures of {}", host.host);
     let body = html! {
         table.figures {
             thead { tr {
                 th scope="col" { "name" } th scope="col" { "variant" } th scope="col" { "phase" }
-                @for at in &surroundings { th.figure scope="col" { (SURROUNDINGS[*at]) } }
+                @for place in &places { th.figure scope="col" { (place.replace('_', " ")) } }
                 @if has_exits { th.figure scope="col" { "exits" } }
             } }
             tbody { @for row in &rows {
                 tr {
                     th scope="row" { (row.name) } td { (row.variant) } td { (row.phases.join(" · ")) }
-                    @for at in &surroundings {
-                        td.figure {
-                            @if let Some(figure) = row.figures[*at] { (counted(figure.instructions)) }
-                        }
+                    @for figure in &row.figures {
+                        td.figure { @if let Some(figure) = figure { (counted(figure.instructions)) } }
                     }
                     @if has_exits {
                         td.figure { (row.exits().map(number).unwrap_or_default()) }
@@ -59,16 +57,14 @@ pub(super) fn all(host: &HostFigures, kind: Kind) -> Markup {
 }
 
 /// Puts the figures of one benchmark into rows.
-fn rows<'a>(host: &'a HostFigures, name: &'a str) -> Vec<Row<'a>> {
+fn rows<'a>(host: &'a HostFigures, name: &'a str, places: &[&str]) -> Vec<Row<'a>> {
     let mut rows: Vec<Row<'a>> = Vec::new();
     for variant in variants(host, name) {
         let of =
             || host.figures.iter().filter(move |figure| figure.name == name && figure.variant == variant);
         for phase in unique(of().map(|figure| &*figure.phase)) {
-            let figures: Vec<Option<&Figure>> = SURROUNDINGS
-                .iter()
-                .map(|surrounding| host.figure(name, variant, surrounding, phase))
-                .collect();
+            let figures: Vec<Option<&Figure>> =
+                places.iter().map(|surrounding| host.figure(name, variant, surrounding, phase)).collect();
             let same = |row: &&mut Row<'_>| {
                 row.variant == variant
                     && row.figures.iter().zip(&figures).all(|(a, b)| {

@@ -3,7 +3,7 @@
 use super::variant;
 use crate::bench::document::{Document, Figure, HostFigures, Kind};
 
-/// The surroundings, in the order in which they are shown.
+/// The surroundings of ops, in the order in which they are shown.
 pub(super) const SURROUNDINGS: [&str; 3] = ["loop", "function", "live"];
 
 /// The phases of which a figure stands for an op, the best first: what a kernel does most is done after
@@ -26,6 +26,20 @@ pub(super) fn variants<'a>(host: &'a HostFigures, name: &str) -> Vec<&'a str> {
     let mut variants = unique(of.map(|figure| &*figure.variant));
     variants.sort_by_key(|name| variant::place(name));
     variants
+}
+
+/// Returns the surroundings of some figures, in the order in which they are shown.
+pub(super) fn surroundings<'a>(figures: impl Iterator<Item = &'a Figure>) -> Vec<&'a str> {
+    let mut surroundings = unique(figures.map(|figure| &*figure.surrounding));
+    surroundings.sort_by_key(|name| {
+        SURROUNDINGS.iter().position(|known| known == name).unwrap_or(SURROUNDINGS.len())
+    });
+    surroundings
+}
+
+/// Returns the number that a name ends with: 16 of `batch_16`.
+pub(super) fn many(name: &str) -> Option<f64> {
+    name.rsplit_once('_')?.1.parse::<u32>().ok().map(f64::from)
 }
 
 /// Returns the figure that stands for a variant in a surrounding.
