@@ -17,4 +17,4 @@ mod time;
 pub use apic::set_window;
 pub use native::Native;
 pub use power::{AcpiError, use_acpi};
-pub use time::{set_frequency, set_pm_timer, started};
+pub use time::{pm_timer, set_frequency, set_pm_timer, started};

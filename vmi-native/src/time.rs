@@ -8,7 +8,7 @@ mod rtc;
 mod scale;
 mod sources;
 
-pub use pm_timer::set_pm_timer;
+pub use pm_timer::{pm_timer, set_pm_timer};
 
 use crate::{Native, insn};
 use core::sync::atomic::{

@@ -48,6 +48,9 @@ pub fn offset_ns() -> u64 {
 /// Tells the native clock the port of the ACPI power-management timer, one more thing to measure the counter by.
 pub use vmi_native::set_pm_timer;
 
+/// Returns the port of the ACPI power-management timer, if somebody told of one.
+pub use vmi_native::pm_timer;
+
 /// One clock taking over from another: where time stood.
 #[must_use]
 pub(crate) struct Continuity(Option<u64>);

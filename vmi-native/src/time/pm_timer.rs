@@ -5,7 +5,10 @@
 
 use super::measure::{Reference, Sample};
 use crate::insn;
-use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
+use core::{
+    num::NonZeroU16,
+    sync::atomic::{AtomicU16, Ordering::Relaxed},
+};
 
 /// The timer's port, 0 for none.
 static PORT: AtomicU16 = AtomicU16::new(0);
@@ -22,6 +25,11 @@ pub unsafe fn set_pm_timer(port: u16) {
     PORT.store(port, Relaxed);
 }
 
+/// Returns the timer's port, if [`set_pm_timer`] told of one.
+pub fn pm_timer() -> Option<NonZeroU16> {
+    NonZeroU16::new(PORT.load(Relaxed))
+}
+
 /// The timer the kernel told of.
 pub(super) struct PmTimer {
     port: u16,
@@ -30,10 +38,7 @@ pub(super) struct PmTimer {
 impl PmTimer {
     /// Returns the timer, if the kernel told of one.
     pub(super) fn told() -> Option<Self> {
-        match PORT.load(Relaxed) {
-            0 => None,
-            port => Some(Self { port }),
-        }
+        pm_timer().map(|port| Self { port: port.get() })
     }
 }
 
