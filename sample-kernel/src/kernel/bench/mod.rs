@@ -16,17 +16,21 @@
 //! size is that of a function with nothing but the op; `bench_empty` is one with nothing at all.
 
 mod calls;
+mod clocks;
+mod exits;
 pub mod forms;
 mod measure;
 mod operands;
 mod ops;
+mod paging;
+mod repeat;
 mod select;
 mod surroundings;
 
 use super::{
     checks::PASSED,
     console::line,
-    insn::{indirect, keep::keep},
+    insn::indirect,
     tally::{Outcome, Tally},
 };
 pub use select::Selection;
@@ -111,7 +115,6 @@ impl Benchmark {
         Self { phases, ..self }
     }
 
-    #[allow(dead_code, reason = "for the suites to come")]
     /// Skips it, aloud, where `obstacle` returns a reason. It is asked in each phase.
     pub const fn unless(self, obstacle: fn() -> Option<&'static str>) -> Self {
         Self { obstacle: Obstacle::Perhaps(obstacle), ..self }
@@ -137,8 +140,7 @@ impl Benchmark {
 }
 
 /// All benchmarks, by suite. Those of one name stand together.
-const SUITES: [&[&[Benchmark]]; 2] =
-    [&[&EMPTY, &[Benchmark::new("clock::tsc", "site", "loop", counter)]], ops::ALL];
+const SUITES: [&[&[Benchmark]]; 5] = [&[&EMPTY], ops::ALL, exits::ALL, clocks::ALL, paging::ALL];
 
 const EMPTY: [Benchmark; 3] = {
     let [a, b, c] = everywhere::<Empty>("empty", "empty");
@@ -148,12 +150,6 @@ const EMPTY: [Benchmark; 3] = {
 /// Returns all benchmarks.
 pub fn all() -> impl Iterator<Item = &'static Benchmark> {
     SUITES.into_iter().flatten().copied().flatten()
-}
-
-fn counter(turns: u64) {
-    for _ in 0..turns {
-        keep(vmi::cpu::cycles());
-    }
 }
 
 /// Measures the selected benchmarks of a phase.

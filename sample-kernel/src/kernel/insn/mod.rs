@@ -5,6 +5,7 @@ pub mod bare;
 pub mod canary;
 pub mod control;
 pub mod forms;
+pub mod hypercall;
 pub mod indirect;
 pub mod keep;
 pub mod leave;
