@@ -5,10 +5,11 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::{env, fs};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use crate::elf::Elf;
 use crate::progress::{Progress, say};
 use crate::{install, process, workspace};
 
@@ -118,25 +119,72 @@ pub(crate) fn build(target: Target, profile: Profile) -> Result<PathBuf> {
 
 /// Builds the image in a way of linking and returns its path, where the next build will overwrite it.
 pub(crate) fn build_linked(target: Target, profile: Profile, link: Link) -> Result<PathBuf> {
-    let mut cargo = workspace::cargo();
-    cargo.env("VMI_LINK", link.name());
-    cargo.args(["build", "--package", PACKAGE, "--message-format=json-render-diagnostics"]);
-    let (triple, profile) = match target {
-        Target::BareMetal => {
-            if link == Link::Pie {
-                cargo.env("CARGO_ENCODED_RUSTFLAGS", "-Crelocation-model=pic");
-            }
-            (install::TARGET, profile)
-        }
-        Target::Freestanding => {
-            cargo.env("CARGO_ENCODED_RUSTFLAGS", FALLBACK_FLAGS.join("\x1f"));
-            (FALLBACK_TARGET, Profile::Fat)
-        }
-    };
-    cargo.args(["--target", triple, "--profile", profile.name()]);
+    let (triple, profile) = triple(target, profile);
     let _progress =
         Progress::start(&format!("building the image for {triple} ({}, {})", profile.name(), link.name()));
-    run_build(&mut cargo, PACKAGE)
+    run_build(&mut build_command(target, profile, link, PACKAGE), PACKAGE)
+}
+
+/// Returns the cargo command that builds one program of the package.
+fn build_command(target: Target, profile: Profile, link: Link, program: &str) -> Command {
+    let (triple, profile) = triple(target, profile);
+    let mut cargo = workspace::cargo();
+    cargo.env("VMI_LINK", link.name());
+    cargo.args(["build", "--package", PACKAGE, "--bin", program, "--message-format=json-render-diagnostics"]);
+    cargo.args(["--target", triple, "--profile", profile.name()]);
+    if target == Target::Freestanding {
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", FALLBACK_FLAGS.join("\x1f"));
+    } else if link == Link::Pie {
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", "-Crelocation-model=pic");
+    }
+    cargo
+}
+
+/// Returns what cargo calls the target, and the profile that serves there.
+fn triple(target: Target, profile: Profile) -> (&'static str, Profile) {
+    match target {
+        Target::BareMetal => (install::TARGET, profile),
+        Target::Freestanding => (FALLBACK_TARGET, Profile::Fat),
+    }
+}
+
+/// The program of the package that shows what a site costs `vmi::init`.
+const SITES: &str = "sites";
+
+/// How many sites the images of that program have.
+pub(crate) const FEW_SITES: usize = 10;
+pub(crate) const MANY_SITES: usize = 10_000;
+
+/// Builds the program with few sites and with many, once, and returns the paths of both.
+pub(crate) fn build_sites() -> Result<[PathBuf; 2]> {
+    static BUILT: OnceLock<[PathBuf; 2]> = OnceLock::new();
+    if let Some(built) = BUILT.get() {
+        return Ok(built.clone());
+    }
+    let target = Target::choose();
+    let without_own = build_sites_beside(target, FEW_SITES, FEW_SITES)?;
+    let others = Elf::read(&without_own)?.sites().count();
+    let built = [FEW_SITES, MANY_SITES].map(|count| {
+        let built = build_sites_beside(target, count, others)?;
+        let found = Elf::read(&built)?.sites().count();
+        ensure!(found == count, "the image has {found} sites, not {count}");
+        // The next build overwrites what this one made.
+        let image = workspace::target().join(format!("{SITES}-{count}"));
+        fs::copy(&built, &image).with_context(|| format!("cannot write the image `{}`", image.display()))?;
+        Ok(image)
+    });
+    let [few, many] = built;
+    let built = [few?, many?];
+    Ok(BUILT.get_or_init(|| built).clone())
+}
+
+/// Builds the program with that many sites if `others` of them are the library's own: how many those are depends on what
+/// the compiler inlines.
+fn build_sites_beside(target: Target, count: usize, others: usize) -> Result<PathBuf> {
+    let mut cargo = build_command(target, Profile::Release, Link::Default, SITES);
+    cargo.env("VMI_SITES", count.to_string()).env("VMI_SITES_OTHERS", others.to_string());
+    let _progress = Progress::start(&format!("building an image of {count} sites"));
+    run_build(&mut cargo, SITES)
 }
 
 /// Runs a cargo command that builds one program and returns the path of that.

@@ -19,5 +19,6 @@ mod timed;
 mod versions;
 
 pub(crate) use command::{Options, run};
-pub(crate) use document::Document;
+pub(crate) use document::{Document, HostFigures};
 pub(crate) use report::html;
+pub(crate) use run::figures_of;

@@ -151,8 +151,7 @@ impl Job {
     fn figures(&self) -> Result<HostFigures> {
         let consoles = locked(&self.consoles);
         if !consoles.is_empty() {
-            let lines: Result<Vec<Lines>> = consoles.iter().map(|console| Lines::read(console)).collect();
-            return host_figures(self.host, lines.context(self.host.name)?);
+            return figures_of(self.host, &consoles);
         }
         let mut lines = Lines::read(&String::from_utf8_lossy(&locked(&self.shown)))?;
         figures::drop_incomplete(&mut lines);
@@ -171,6 +170,12 @@ const BEGINNING: &[u8] = b"\nbench ";
 /// Writes what the kernel is asked for.
 fn words(names: &[String]) -> String {
     if names.is_empty() { "bench".to_owned() } else { format!("bench={}", names.join(",")) }
+}
+
+/// Makes figures of the whole consoles of a host.
+pub(crate) fn figures_of(host: &Host, consoles: &[String]) -> Result<HostFigures> {
+    let lines: Result<Vec<Lines>> = consoles.iter().map(|console| Lines::read(console)).collect();
+    host_figures(host, lines.context(host.name)?)
 }
 
 /// Makes figures of the lines of a host, a console's at a time.

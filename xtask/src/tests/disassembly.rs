@@ -13,7 +13,7 @@ pub(super) const TESTS: &[Test] =
     &[Test { name: "disassembly::every_site_is_one_instruction", run: every_site_is_one_instruction }];
 
 /// The prefixes that fill a site up: segment overrides for CS and DS, which mean nothing in 64-bit code.
-const PREFIXES: [u8; 2] = [0x2e, 0x3e];
+pub(super) const PREFIXES: [u8; 2] = [0x2e, 0x3e];
 /// What fills a jump up behind, where control never comes.
 const TRAP: u8 = 0xcc;
 

@@ -9,6 +9,7 @@ mod damage;
 mod demos;
 mod disassembly;
 mod doors;
+mod init_cost;
 mod interruptions;
 mod leftovers;
 mod life;

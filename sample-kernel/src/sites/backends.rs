@@ -1,0 +1,67 @@
+//! Backends that edit what KVM's edits, wherever they are.
+
+// UNSAFETY: unsafe methods of a trait.
+#![expect(unsafe_code)]
+
+use core::fmt;
+
+use vmi::{Backend, CommandLine, Platform};
+use vmi_abi::{EnableError, Offer, Override, Overrides, Rank, Table, Time, cpuid::Cpuid};
+use vmi_native::Native;
+
+/// What a backend says to being enabled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Likeness {
+    /// Yes.
+    Willing,
+    /// No, when every site has been validated.
+    Refusing,
+}
+
+/// What [`Likeness::Refusing`] says.
+pub const REFUSAL: EnableError = EnableError::Refused(0);
+
+extern "sysv64" fn now_ns() -> u64 {
+    <Native as Time>::now_ns()
+}
+
+extern "sysv64" fn wall_clock() -> u64 {
+    <Native as Time>::wall_clock()
+}
+
+extern "sysv64" fn frequency() -> u64 {
+    <Native as Time>::frequency()
+}
+
+// SAFETY: the functions are the native ones; a delay is for buses that no machine has under which this runs.
+unsafe impl Backend for Likeness {
+    fn name(&self) -> &'static str {
+        "likeness"
+    }
+
+    fn probe(&self, _: &Cpuid<'_>) -> Result<Offer, &'static str> {
+        Ok(Offer { rank: Rank::FORCED, features: 0, hints: 0, base_leaf: 0 })
+    }
+
+    fn overrides(&self, _: &Offer, _: CommandLine<'_>) -> Overrides {
+        let mut overrides = Overrides::KEEP;
+        overrides.time.now_ns = Override::Call(now_ns);
+        overrides.time.wall_clock = Override::Call(wall_clock);
+        overrides.time.frequency = Override::Call(frequency);
+        overrides.io.delay = Override::Nop;
+        overrides
+    }
+
+    fn describe(&self, _: &Offer, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("none")
+    }
+
+    unsafe fn enable(&self, _: &Offer, _: &dyn Platform, _: &'static Table) -> Result<(), EnableError> {
+        match self {
+            Self::Willing => Ok(()),
+            Self::Refusing => Err(REFUSAL),
+        }
+    }
+
+    unsafe fn disable(&self) {}
+}
