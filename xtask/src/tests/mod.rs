@@ -5,6 +5,7 @@
 
 mod bench;
 mod browser;
+mod clock_cost;
 mod damage;
 mod demos;
 mod disassembly;

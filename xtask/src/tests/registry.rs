@@ -2,17 +2,18 @@
 
 use super::run::Test;
 use super::{
-    bench, damage, demos, disassembly, doors, init_cost, interruptions, life, matrix, mutations, outside,
-    report, rows, sample_kernel, siteless, source, timings, trace, verdicts, vmi_run,
+    bench, clock_cost, damage, demos, disassembly, doors, init_cost, interruptions, life, matrix, mutations,
+    outside, report, rows, sample_kernel, siteless, source, timings, trace, verdicts, vmi_run,
 };
 
 /// The tests in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = &'static Test> {
-    let topics: [&'static [Test]; 20] = [
+    let topics: [&'static [Test]; 21] = [
         source::TESTS,
         disassembly::TESTS,
         siteless::TESTS,
         init_cost::TESTS,
+        clock_cost::TESTS,
         doors::TESTS,
         verdicts::TESTS,
         interruptions::TESTS,

@@ -15,6 +15,12 @@ pub const ALL: &[&[Benchmark]] = &[&[
     site("clock::page", |turns| repeat(turns, (), |()| keep(vmi::time::now_ns())))
         .in_phases(&[Phase::After])
         .unless(no_clock_page),
+    // A call, and nothing beside what the function itself takes.
+    Benchmark::new("clock::page", "direct", "loop", |turns| {
+        repeat(turns, vmi::table().time.now_ns, |now_ns| keep(now_ns()));
+    })
+    .in_phases(&[Phase::After])
+    .unless(no_clock_page),
     site("clock::pm_timer", pm_timer).unless(no_pm_timer),
     bare("clock::hpet", hpet).unless(no_hpet),
     site("clock::pit", |turns| repeat(turns, (), |()| keep(pit()))).unless(no_pit),
