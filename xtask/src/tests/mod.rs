@@ -5,13 +5,13 @@
 
 mod bench;
 mod browser;
-mod clock_cost;
 mod damage;
 mod demos;
 mod disassembly;
 mod doors;
 mod init_cost;
 mod interruptions;
+mod kvm_cost;
 mod leftovers;
 mod life;
 mod matrix;

@@ -2,7 +2,7 @@
 
 use super::run::Test;
 use super::{
-    bench, clock_cost, damage, demos, disassembly, doors, init_cost, interruptions, life, matrix, mutations,
+    bench, damage, demos, disassembly, doors, init_cost, interruptions, kvm_cost, life, matrix, mutations,
     outside, report, rows, sample_kernel, siteless, source, timings, trace, verdicts, vmi_run,
 };
 
@@ -13,7 +13,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Test> {
         disassembly::TESTS,
         siteless::TESTS,
         init_cost::TESTS,
-        clock_cost::TESTS,
+        kvm_cost::TESTS,
         doors::TESTS,
         verdicts::TESTS,
         interruptions::TESTS,
