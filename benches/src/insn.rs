@@ -65,8 +65,8 @@ pub(crate) unsafe fn retpolined(function: *const (), first: u64, second: u64) ->
     result
 }
 
-/// Jumps to the address in RAX without the branch predictor's guess where that is: the return is predicted to lead to the
-/// loop. Source: Intel, "Retpoline: A Branch Target Injection Mitigation".
+/// Jumps to the address in RAX without the branch predictor's guess where that is: the return is predicted to lead to
+/// the loop. Source: Intel, "Retpoline: A Branch Target Injection Mitigation".
 #[unsafe(naked)]
 extern "sysv64" fn retpoline() {
     naked_asm!("call 3f", "2:", "pause", "lfence", "jmp 2b", "3:", "mov [rsp], rax", "ret")

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod dispatch;
+pub mod guest;
 mod insn;
 pub mod machine;
 pub mod many_sites;

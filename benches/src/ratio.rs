@@ -1,9 +1,9 @@
 //! Time as a ratio: a candidate and its baseline, turn about.
 //!
 //! On a shared machine the pace changes from one second to the next, by more than the differences that are looked for.
-//! So a candidate is not timed by itself and then held against a baseline that was timed before: both run turn about, in
-//! slices shorter than a tick of the operating system's clock, and each pair of slices gives one ratio. The median of a
-//! sample's pairs is what criterion gets; a slice that was interrupted is an outlier and changes nothing.
+//! So a candidate is not timed by itself and then held against a baseline that was timed before: both run turn about,
+//! in slices shorter than a tick of the operating system's clock, and each pair of slices gives one ratio. The median
+//! of a sample's pairs is what criterion gets; a slice that was interrupted is an outlier and changes nothing.
 
 use std::time::{Duration, Instant};
 

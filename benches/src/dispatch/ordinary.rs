@@ -1,4 +1,4 @@
-//! What a kernel without this library would have: ordinary functions, called directly, by a table, or by a trait object.
+//! What a kernel without this library would have: ordinary functions, called directly, by a table, by a trait object.
 
 // UNSAFETY: reads what the compiler must not see through, and stores through pointers.
 #![expect(unsafe_code)]

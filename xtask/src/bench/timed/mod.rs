@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::document::{Document, Timed};
 use crate::process::{self, Group};
-use crate::progress::Progress;
+use crate::progress::{Progress, say};
 use crate::workspace;
 
 pub(super) use table::print;
@@ -26,6 +26,8 @@ const PACKAGE: &str = "benches";
 const HOME: &str = "CRITERION_HOME";
 /// What the package puts behind the name of a baseline.
 const BASELINE: &str = " (baseline)";
+/// How the package says what it cannot time on this machine.
+const SKIPPED: &str = "SKIP ";
 /// What criterion puts behind the name of a benchmark in a list.
 const LISTED: &str = ": benchmark";
 /// What a line has that says what one benchmark came to.
@@ -70,6 +72,7 @@ fn cargo(words: &[&str]) -> Command {
 fn list() -> Result<Vec<String>> {
     let _progress = Progress::start("building the benchmarks of this machine");
     let listed = process::run_ok(&mut cargo(&["--list"]))?;
+    listed.stderr.lines().filter(|line| line.starts_with(SKIPPED)).for_each(say);
     let names = listed.stdout.lines().filter_map(|line| line.strip_suffix(LISTED)).map(str::to_owned);
     Ok(names.collect())
 }
