@@ -1,7 +1,5 @@
 //! The figures that must not change unseen: one file in the repository, which `cargo xtask test` checks exactly.
 
-#![expect(dead_code, reason = "the test that reads the file comes with the figures")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;

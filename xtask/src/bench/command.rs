@@ -65,7 +65,11 @@ pub(crate) fn run(options: Options) -> Result<bool> {
         Some(image) => image.clone(),
         None => image::build(Target::choose(), Profile::Release)?,
     };
-    names::check(&image, &options.names)?;
+    let sites = match &options.image {
+        None if names::ask_for_sites(&options.names) => image::build_sites()?.to_vec(),
+        _ => Vec::new(),
+    };
+    names::check(&image, &sites, &options.names)?;
     // What is no image of ours has no sites to measure.
     let code = match code::sizes(&image) {
         Err(error) if options.image.is_some() => {
@@ -75,7 +79,7 @@ pub(crate) fn run(options: Options) -> Result<bool> {
         sizes => sizes?,
     };
 
-    let (mut document, mut error) = measure(&Plan { image, hosts, names: options.names }, code)?;
+    let (mut document, mut error) = measure(&Plan { image, hosts, names: options.names, sites }, code)?;
     if times && error.is_none() {
         error = timed::add_to(&mut document);
     }

@@ -19,7 +19,7 @@ pub(super) fn compared(host: &HostFigures) -> impl Iterator<Item = Difference<'_
 
 /// Returns the figure of the bare instruction: in the same phase, or in the first one, since the kernel's life makes no
 /// difference to it.
-pub(super) fn bare<'a>(host: &'a HostFigures, native: &Figure) -> Option<&'a Figure> {
+pub(crate) fn bare<'a>(host: &'a HostFigures, native: &Figure) -> Option<&'a Figure> {
     let measured = |phase| host.figure(&native.name, "bare", &native.surrounding, phase);
     measured(&native.phase).or_else(|| measured("before"))
 }

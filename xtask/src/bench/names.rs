@@ -1,6 +1,6 @@
 //! The names of the benchmarks, which the image knows.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail, ensure};
 
@@ -11,6 +11,19 @@ use crate::progress::Progress;
 
 /// How wide a list of names may be, in characters.
 const WIDTH: usize = 100;
+
+/// What the images of the program `sites` measure, besides the sample kernel.
+const OF_SITES: [&str; 4] = ["init::native", "init::validate", "init::edit", "init::restore"];
+
+/// Tells whether the names ask for what the program `sites` measures.
+pub(super) fn ask_for_sites(asked: &[String]) -> bool {
+    asked.is_empty() || asked.iter().any(|asked| OF_SITES.iter().any(|name| name.starts_with(asked.as_str())))
+}
+
+/// Tells whether the sample kernel knows nothing that begins so, because only the program `sites` does.
+pub(super) fn is_of_sites(asked: &str) -> bool {
+    asked.starts_with("init")
+}
 
 /// Asks the image for the names of its benchmarks.
 fn known(image: &Path) -> Result<Vec<String>> {
@@ -27,16 +40,20 @@ fn known(image: &Path) -> Result<Vec<String>> {
     Ok(known)
 }
 
-/// Demands that each of the names is that of a benchmark of the image, or the beginning of one.
+/// Demands that each of the names is that of a benchmark, or the beginning of one: of the image, or of the program `sites`
+/// if that is there.
 ///
 /// # Errors
 ///
 /// Lists the benchmarks that there are.
-pub(super) fn check(image: &Path, asked: &[String]) -> Result<()> {
+pub(super) fn check(image: &Path, sites: &[PathBuf], asked: &[String]) -> Result<()> {
     if asked.is_empty() {
         return Ok(());
     }
-    let known = known(image)?;
+    let mut known = known(image)?;
+    if !sites.is_empty() {
+        known.extend(OF_SITES.map(str::to_owned));
+    }
     match asked.iter().find(|asked| !is_known(asked, &known)) {
         None => Ok(()),
         Some(unknown) => {

@@ -11,6 +11,7 @@ use anyhow::{Context, Error, Result};
 use super::document::{Code, Document, FORMAT, Figure, HostFigures, Skipped};
 use super::figures::{self, Exactness};
 use super::lines::Lines;
+use super::names;
 use super::versions;
 use crate::boot::{Boot, run_all};
 use crate::full_run::judge;
@@ -33,6 +34,8 @@ pub(crate) struct Plan {
     pub(crate) hosts: Vec<&'static Host>,
     /// Names of benchmarks and beginnings of names; all where there are none.
     pub(crate) names: Vec<String>,
+    /// The images that show what `vmi::init` costs, if that is asked for.
+    pub(crate) sites: Vec<PathBuf>,
 }
 
 /// The boots of one host.
@@ -118,11 +121,12 @@ fn run_jobs(jobs: &[Job]) -> Result<()> {
 
 impl Job {
     fn new(host: &'static Host, plan: &Plan) -> Self {
-        let mut boot = Boot::new(host, &plan.image);
-        boot.arguments = words(&plan.names);
-        boot.counts_instructions = true;
-        boot.limit = LIMIT;
-        Self { host, boots: vec![boot], shown: Mutex::default(), consoles: Mutex::default() }
+        let boot =
+            |image: &PathBuf| Boot { counts_instructions: true, limit: LIMIT, ..Boot::new(host, image) };
+        let kernel = boot(&plan.image).arguments(&words(&plan.names));
+        let is_asked = plan.names.is_empty() || plan.names.iter().any(|name| !names::is_of_sites(name));
+        let boots = is_asked.then_some(kernel).into_iter().chain(plan.sites.iter().map(boot)).collect();
+        Self { host, boots, shown: Mutex::default(), consoles: Mutex::default() }
     }
 
     /// Boots, and returns how many figures came.
@@ -169,6 +173,8 @@ const BEGINNING: &[u8] = b"\nbench ";
 
 /// Writes what the kernel is asked for.
 fn words(names: &[String]) -> String {
+    let names: Vec<&str> =
+        names.iter().map(String::as_str).filter(|name| !names::is_of_sites(name)).collect();
     if names.is_empty() { "bench".to_owned() } else { format!("bench={}", names.join(",")) }
 }
 

@@ -6,6 +6,7 @@ use std::io::{Write, stdout};
 use anyhow::Result;
 
 use super::document::{Document, Figure, HostFigures, Kind};
+use super::init;
 use super::notes::notes;
 use super::number::number;
 use super::timed;
@@ -37,6 +38,10 @@ pub(super) fn print(document: &Document) -> Result<()> {
         heading(
             "Instructions a turn, in a loop; on kvm and vmi those of the host's kernel are counted as well",
         )?;
+        table.print()?;
+    }
+    if let Some(table) = init::table(document) {
+        heading("Instructions of `vmi::init` and of its parts, by the sites of the image")?;
         table.print()?;
     }
     timed::print(&document.timed)?;

@@ -5,6 +5,7 @@
 
 mod bench;
 mod browser;
+mod budgets;
 mod damage;
 mod demos;
 mod disassembly;

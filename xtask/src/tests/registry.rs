@@ -2,13 +2,13 @@
 
 use super::run::Test;
 use super::{
-    bench, damage, demos, disassembly, doors, init_cost, interruptions, kvm_cost, life, matrix, mutations,
-    outside, report, rows, sample_kernel, siteless, source, timings, trace, verdicts, vmi_run,
+    bench, budgets, damage, demos, disassembly, doors, init_cost, interruptions, kvm_cost, life, matrix,
+    mutations, outside, report, rows, sample_kernel, siteless, source, timings, trace, verdicts, vmi_run,
 };
 
 /// The tests in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = &'static Test> {
-    let topics: [&'static [Test]; 21] = [
+    let topics: [&'static [Test]; 22] = [
         source::TESTS,
         disassembly::TESTS,
         siteless::TESTS,
@@ -26,6 +26,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Test> {
         mutations::TESTS,
         life::TESTS,
         trace::TESTS,
+        budgets::TESTS,
         sample_kernel::TESTS,
         outside::TESTS,
         matrix::TESTS,

@@ -4,13 +4,16 @@ use std::collections::HashMap;
 use std::env;
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use tempfile::TempDir;
 
 use super::registry;
+use crate::bench::{self, Document};
 use crate::boot::millis_since;
+use crate::host::Host;
 use crate::image::{self, Profile, Target};
 use crate::install;
 use crate::interrupt::Interrupted;
@@ -39,6 +42,15 @@ pub(super) enum Outcome {
 pub(super) struct Context {
     directory: TempDir,
     images: HashMap<(Target, Profile), PathBuf>,
+    benchmarks: Option<Rc<Benchmarks>>,
+}
+
+/// What one run of all benchmarks on all hosts gave.
+#[derive(Debug)]
+pub(super) struct Benchmarks {
+    pub(super) document: Document,
+    /// How long it took.
+    pub(super) duration: Duration,
 }
 
 impl Context {
@@ -55,6 +67,24 @@ impl Context {
         let image = image::build(target, profile)?;
         self.images.insert((target, profile), image.clone());
         Ok(image)
+    }
+
+    /// Returns the figures of all benchmarks, measured at the first call.
+    pub(super) fn benchmarks(&mut self) -> Result<Rc<Benchmarks>> {
+        if let Some(benchmarks) = &self.benchmarks {
+            return Ok(Rc::clone(benchmarks));
+        }
+        let image = self.image()?;
+        let start = Instant::now();
+        let code = bench::sizes(&image)?;
+        let sites = image::build_sites()?.to_vec();
+        let plan = bench::Plan { image, hosts: Host::gates().collect(), names: Vec::new(), sites };
+        let (document, error) = bench::measure(&plan, code)?;
+        if let Some(error) = error {
+            return Err(error);
+        }
+        let benchmarks = Rc::new(Benchmarks { document, duration: start.elapsed() });
+        Ok(Rc::clone(self.benchmarks.insert(benchmarks)))
     }
 
     /// Returns a directory for files, removed after the tests.
@@ -83,7 +113,7 @@ pub(crate) fn run(filter: &str) -> Result<bool> {
     install::qemu()?;
     let directory =
         tempfile::Builder::new().prefix("vmi-test-").tempdir().context("cannot make a directory")?;
-    let mut context = Context { directory, images: HashMap::new() };
+    let mut context = Context { directory, images: HashMap::new(), benchmarks: None };
     let skip_is_failure = env::var_os("VMI_NO_SKIP").is_some_and(|value| !value.is_empty() && value != "0");
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     for test in tests {

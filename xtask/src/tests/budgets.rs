@@ -1,0 +1,108 @@
+//! What the benchmarks must show, from one run of all of them on all hosts.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use vmi_abi::{Class, Op};
+
+use super::run::{Context, Outcome, Test};
+use crate::bench::{self, Budgets, HostFigures, RENEW};
+use crate::host::Host;
+use crate::image::{self, Target};
+
+pub(super) const TESTS: &[Test] = &[
+    Test { name: "budgets::the_whole_run_takes_less_than_three_minutes", run: in_time },
+    Test { name: "budgets::every_figure_is_that_of_the_file", run: as_the_file_says },
+    Test { name: "budgets::natively_a_leaf_op_costs_what_its_instruction_costs", run: leaf_ops },
+    Test { name: "budgets::two_runs_on_bare_give_the_same_figures", run: twice },
+];
+
+/// What is asked of the whole run on two cores.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// Where ops are measured, and when.
+const SURROUNDINGS: [&str; 3] = ["loop", "function", "live"];
+const PHASES: [&str; 3] = ["before", "after", "teardown"];
+
+fn in_time(context: &mut Context) -> Result<Outcome> {
+    let duration = context.benchmarks()?.duration;
+    ensure!(duration < LIMIT, "it took {} s", duration.as_secs());
+    Ok(Outcome::Passed)
+}
+
+fn as_the_file_says(context: &mut Context) -> Result<Outcome> {
+    if Target::choose() != Target::BareMetal {
+        return Ok(Outcome::Skipped("the file holds the figures of another target".to_owned()));
+    }
+    let budgets = Budgets::read()?;
+    let measured = Budgets::of(&context.benchmarks()?.document)?;
+    if budgets.rustc != measured.rustc {
+        return Ok(Outcome::Skipped(format!(
+            "the file holds the figures of {}, this is {}; `{RENEW}` renews it",
+            budgets.rustc, measured.rustc
+        )));
+    }
+    let differences = budgets.differences(&measured);
+    match &differences[..] {
+        [] => Ok(Outcome::Passed),
+        [first, rest @ ..] => {
+            let more = if rest.is_empty() { String::new() } else { format!(", and {} more", rest.len()) };
+            bail!("{first}{more}; if that is meant, `{RENEW}`")
+        }
+    }
+}
+
+fn leaf_ops(context: &mut Context) -> Result<Outcome> {
+    let benchmarks = context.benchmarks()?;
+    for name in ["bare", "tcg"] {
+        let host = benchmarks.document.host(name).with_context(|| format!("nothing of {name}"))?;
+        for op in Op::all().filter(|op| op.class() == Class::Leaf) {
+            let op = op.to_string();
+            for surrounding in SURROUNDINGS {
+                for phase in PHASES {
+                    is_its_instruction(host, &op, surrounding, phase).with_context(|| name)?;
+                }
+            }
+        }
+    }
+    Ok(Outcome::Passed)
+}
+
+/// Demands that both were measured, and that they differ exactly where a cause says so.
+fn is_its_instruction(host: &HostFigures, op: &str, surrounding: &str, phase: &str) -> Result<()> {
+    let benchmark = format!("{op} {surrounding} {phase}");
+    let native = host.figure(op, "native", surrounding, phase);
+    let native = native.with_context(|| format!("{benchmark}: it was not measured natively"))?;
+    let bare = bench::bare(host, native);
+    let bare = bare.with_context(|| format!("{benchmark}: the bare instruction was not measured"))?;
+    let [cost, limit] = [native, bare].map(|figure| figure.instructions.least);
+    match &native.cause {
+        None => {
+            ensure!(cost == limit, "{benchmark}: {cost} instructions, {limit} for the bare one, and no cause")
+        }
+        Some(cause) => ensure!(cost != limit, "{benchmark}: {cost}, as the bare one, but a cause: {cause}"),
+    }
+    Ok(())
+}
+
+fn twice(context: &mut Context) -> Result<Outcome> {
+    let benchmarks = context.benchmarks()?;
+    let first = benchmarks.document.host("bare").context("nothing of bare")?;
+    let plan = bench::Plan {
+        image: context.image()?,
+        hosts: vec![Host::named("bare")?],
+        names: Vec::new(),
+        sites: image::build_sites()?.to_vec(),
+    };
+    let (second, error) = bench::measure(&plan, Vec::new())?;
+    if let Some(error) = error {
+        return Err(error);
+    }
+    let second = second.host("bare").context("nothing of bare again")?;
+    ensure!(first.figures.len() == second.figures.len() && !first.figures.is_empty(), "not as many figures");
+    for (one, two) in first.figures.iter().zip(&second.figures) {
+        let [one_is, two_is] = [one, two].map(|figure| figure.instructions.least);
+        ensure!(one.key() == two.key() && one_is == two_is, "{:?}: {one_is}, then {two_is}", one.key());
+    }
+    Ok(Outcome::Passed)
+}
