@@ -8,42 +8,72 @@ use core::fmt::{self, Write};
 use vmi_abi::Io;
 use vmi_native::Native;
 
+use super::insn::port;
+
 /// COM1's transmitter. Source: PC16550D datasheet, "Registers".
 const COM1: u16 = 0x3f8;
+const FIFO_CONTROL: u16 = COM1 + 2;
 const LINE_STATUS: u16 = COM1 + 5;
 const TRANSMITTER_EMPTY: u8 = 1 << 5;
+/// Bytes that the transmitter takes in when it is empty.
+const BURST: usize = 16;
 /// A transmitter that never gets empty is not waited for longer than this many polls.
 const POLLS_MAX: u32 = 100_000;
 
-struct Com1;
+/// The bytes of a text that still have to be sent. They go out in bursts: where every access to a port is an exit, what
+/// the kernel prints costs more than most of what it does.
+#[derive(Default)]
+struct Com1 {
+    bytes: [u8; BURST],
+    len: usize,
+}
+
+impl Com1 {
+    fn push(&mut self, byte: u8) {
+        self.bytes[self.len] = byte;
+        self.len += 1;
+        if self.len == BURST {
+            self.send();
+        }
+    }
+
+    fn send(&mut self) {
+        for _ in 0..POLLS_MAX {
+            // SAFETY: reading the line status of COM1 changes nothing but error flags.
+            let status = unsafe { <Native as Io>::in8(LINE_STATUS) };
+            if status & TRANSMITTER_EMPTY != 0 {
+                break;
+            }
+        }
+        // SAFETY: COM1 sends the bytes.
+        unsafe { port::write_string(COM1, &self.bytes[..self.len]) };
+        self.len = 0;
+    }
+}
 
 impl Write for Com1 {
     fn write_str(&mut self, text: &str) -> fmt::Result {
         for byte in text.bytes() {
             if byte == b'\n' {
-                send(b'\r');
+                self.push(b'\r');
             }
-            send(byte);
+            self.push(byte);
         }
         Ok(())
     }
 }
 
-fn send(byte: u8) {
-    for _ in 0..POLLS_MAX {
-        // SAFETY: reading the line status of COM1 changes nothing but error flags.
-        let status = unsafe { <Native as Io>::in8(LINE_STATUS) };
-        if status & TRANSMITTER_EMPTY != 0 {
-            break;
-        }
-    }
-    // SAFETY: COM1 sends the byte.
-    unsafe { <Native as Io>::out8(COM1, byte) };
+/// Lets COM1 take in more than a byte at a time.
+pub fn enable() {
+    // SAFETY: only how the device buffers changes.
+    unsafe { <Native as Io>::out8(FIFO_CONTROL, 1) };
 }
 
 /// Prints to the console; the console cannot fail.
 pub fn print(arguments: fmt::Arguments<'_>) {
-    let _ = Com1.write_fmt(arguments);
+    let mut com1 = Com1::default();
+    let _ = com1.write_fmt(arguments);
+    com1.send();
 }
 
 /// Prints a line to the console.

@@ -6,7 +6,7 @@
 use core::{arch::global_asm, panic::PanicInfo, ptr, ptr::NonNull, slice, str};
 
 use super::{
-    console::line,
+    console::{self, line},
     descriptors,
     exit::{Code, exit},
     paging, platform, run, timer,
@@ -23,6 +23,7 @@ const COMMAND_LINE_MAX: usize = 4096;
 /// Sets the machine up and runs what the command line asks for.
 #[unsafe(no_mangle)]
 extern "sysv64" fn kernel_main(start_info: u64, virtual_offset: u64) -> ! {
+    console::enable();
     // SAFETY: `boot.s` passes the address that the boot loader gave.
     let start_info = unsafe { read_start_info(start_info) };
     let command_line = start_info.command_line.map_or("", |address| {

@@ -29,6 +29,9 @@ mod backends;
 mod kernel {
     pub mod console;
     pub mod exit;
+    pub mod insn {
+        pub mod port;
+    }
 }
 #[cfg(freestanding)]
 mod measure;

@@ -13,7 +13,7 @@ use vmi_native::Native;
 use crate::{
     backends::{Likeness, REFUSAL},
     kernel::{
-        console::line,
+        console::{self, line},
         exit::{Code, exit},
     },
     measure::{BATCHES, Sample},
@@ -54,6 +54,7 @@ unsafe impl vmi::Platform for SitesPlatform {
 
 #[unsafe(no_mangle)]
 extern "sysv64" fn kernel_main(_: u64, _: u64) -> ! {
+    console::enable();
     keep_sites();
     let records = Records::of_image().expect("records").len();
     assert_eq!(records, COUNT, "records in the image");

@@ -9,5 +9,6 @@ pub mod hypercall;
 pub mod indirect;
 pub mod keep;
 pub mod leave;
+pub mod port;
 pub mod selftest;
 pub mod shadow;
