@@ -11,9 +11,9 @@ const BATCHES_MAX: u64 = 16;
 const BATCHES_EQUAL: u64 = 4;
 /// Turns in a short batch, where they take no longer than [`TICKS_MAX`]; a quarter, a sixteenth and so on otherwise.
 const TURNS_MAX: u64 = 64;
-/// Ticks that a long batch shall not exceed, so that batches fit between two ticks of a host's clock: a quarter of the
-/// 4 ms between those of a Linux with `CONFIG_HZ=250`, at a tick a nanosecond.
-const TICKS_MAX: u64 = 1_000_000;
+/// Ticks that a long batch shall not exceed, so that batches fit between two ticks of a host's clock: a sixteenth of
+/// the 4 ms between those of a Linux with `CONFIG_HZ=250`, at a tick a nanosecond.
+const TICKS_MAX: u64 = 250_000;
 
 /// What came of the batches of one benchmark, in ticks of the time-stamp counter.
 #[derive(Clone, Copy, Debug)]
@@ -33,9 +33,16 @@ impl fmt::Display for Sample {
     }
 }
 
-/// Measures batches of `run`, short ones and ones of twice as many turns.
-pub fn measure(run: fn(u64)) -> Sample {
-    let turns = turns(run);
+/// Returns how long a turn of `run` takes, about. The first turn, which may have something to set up, does not count, nor
+/// does one of two in which a host's clock ticks.
+pub fn turn(run: fn(u64)) -> u64 {
+    run(1);
+    ticks(run, 1).min(ticks(run, 1))
+}
+
+/// Measures batches of `run`, short ones and ones of twice as many turns, where one turn takes about `turn`.
+pub fn measure(run: fn(u64), turn: u64) -> Sample {
+    let turns = turns(turn);
     let mut sample = Sample { turns, batches: 0, short: u64::MAX, least: u64::MAX, sum: 0, most: 0 };
     let mut longest_short = 0;
     while sample.batches < BATCHES_MAX {
@@ -55,10 +62,8 @@ pub fn measure(run: fn(u64)) -> Sample {
     sample
 }
 
-/// Returns how many turns a short batch has. The first turn, which may have something to set up, does not count.
-fn turns(run: fn(u64)) -> u64 {
-    run(1);
-    let turn = ticks(run, 1);
+/// Returns how many turns a short batch has.
+fn turns(turn: u64) -> u64 {
     let mut turns = TURNS_MAX;
     while turns > 1 && 2 * turns * turn > TICKS_MAX {
         turns /= 4;

@@ -66,6 +66,8 @@ macro_rules! way {
                 ($(operands::operand!($name $argument),)*)
             }
 
+            around_batch!($name);
+
             #[inline(always)]
             fn turn(($($argument,)*): Self::Operands) {
                 around!($name, done!($way $class $group $name ($($argument),*)));
@@ -109,7 +111,8 @@ macro_rules! way {
     ($($rest:tt)*) => { way!(@measured $($rest)*); };
 }
 
-/// The phases in which an op is measured: its site in all that make a difference to it, the rest once.
+/// The phases in which an op is measured: its site in all that make a difference to it, the bare instruction beside it
+/// wherever the site is native, the rest once.
 macro_rules! phases {
     (empty $class:ident $name:ident) => {
         Phase::ALL
@@ -126,9 +129,30 @@ macro_rules! phases {
     (site jump $name:ident) => {
         &[Phase::Before, Phase::After, Phase::Teardown, Phase::Naked, Phase::Inline]
     };
+    (bare $class:ident $name:ident) => {
+        Phase::LIFE
+    };
     ($way:ident $class:ident $name:ident) => {
         Phase::FIRST
     };
+}
+
+/// What an op needs around a batch: a halt a timer, should the interrupt that was to end it have been lost. Where a host
+/// interrupts the guest between `sti` and the halt, an emulator may forget that the one was to cover the other. The timer
+/// does not get far in any other batch.
+macro_rules! around_batch {
+    (wait) => {
+        around_batch!(halt);
+    };
+    (halt) => {
+        fn around_batch(edge: surroundings::Edge) {
+            match edge {
+                surroundings::Edge::Begin => timer::start(100_000_000),
+                surroundings::Edge::End => timer::stop(),
+            }
+        }
+    };
+    ($name:ident) => {};
 }
 
 /// What an op needs around it at every turn: a halt an interrupt that ends it.

@@ -8,6 +8,13 @@ use core::{cell::UnsafeCell, hint::black_box};
 use super::Benchmark;
 use crate::kernel::insn::keep::nothing;
 
+/// The beginning or the end of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Edge {
+    Begin,
+    End,
+}
+
 /// A way to do an op.
 pub trait Way {
     /// What the op is done with.
@@ -16,6 +23,10 @@ pub trait Way {
     /// Returns them: the same in every way. Which they are, the compiler is not to know: a constant might cost an instruction
     /// at every turn in one register, and be in another already.
     fn operands() -> Self::Operands;
+
+    /// Is told that a batch of turns begins or ends.
+    #[inline(always)]
+    fn around_batch(_: Edge) {}
 
     /// Sets up what the op needs, does it, and uses its result.
     fn turn(operands: Self::Operands);
@@ -34,24 +45,25 @@ pub const fn everywhere<W: Way>(name: &'static str, variant: &'static str) -> [B
 }
 
 fn in_loop<W: Way>(turns: u64) {
-    let operands = black_box(W::operands());
-    for _ in 0..turns {
-        W::turn(operands);
-    }
+    batch::<W>(turns, W::turn);
 }
 
 fn in_function<W: Way>(turns: u64) {
-    let operands = black_box(W::operands());
-    for _ in 0..turns {
-        W::small(operands);
-    }
+    batch::<W>(turns, W::small);
 }
 
 fn in_live<W: Way>(turns: u64) {
+    batch::<W>(turns, live::<W>);
+}
+
+#[inline(always)]
+fn batch<W: Way>(turns: u64, turn: impl Fn(W::Operands)) {
+    W::around_batch(Edge::Begin);
     let operands = black_box(W::operands());
     for _ in 0..turns {
-        live::<W>(operands);
+        turn(operands);
     }
+    W::around_batch(Edge::End);
 }
 
 /// Values, for no purpose.
