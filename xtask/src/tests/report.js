@@ -1,6 +1,6 @@
 // Opens the report in frames of several widths and writes down what a reader would see, as JSON.
 
-const number = text => Number(text.replace(/\u202f/g, "").replace("−", "-"));
+const number = text => Number(text.trim().replace(/\u202f/g, "").replace("−", "-").replace(/k$/, "e3").replace(/M$/, "e6"));
 
 /** The colour of what is drawn behind an element. */
 function ground(element) {

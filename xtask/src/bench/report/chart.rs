@@ -8,7 +8,7 @@
 
 use maud::{Markup, html};
 
-use super::number::number;
+use super::number::{number, short};
 use super::scale::Scale;
 use super::variant;
 
@@ -78,12 +78,12 @@ impl Chart<'_> {
                 caption { (self.caption) }
                 thead {
                     tr {
-                        th scope="col" { span.unseen { (labels) } }
+                        th scope="col" { (labels) }
                         th.axis.many[marks.len() > 4] scope="col" {
                             span.unseen { (if self.scale.is_logarithmic() { "logarithmic scale \
                                 " } else { "scale " }) }
                             @for (mark, percent) in &marks {
-                                span.mark style=(format!("left:{percent:.3}%")) { (number(*mark)) " " }
+                                span.mark style=(format!("left:{percent:.3}%")) { (short(*mark)) " " }
                             }
                         }
                         th.figure scope="col" { (figures) }

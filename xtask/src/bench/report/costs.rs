@@ -78,7 +78,7 @@ fn section(
                 caption: html! {
                     "Instructions a turn" @if scale.is_logarithmic() { ", logarithmic scale" }
                 },
-                columns: ("host and variant", "instructions", &titles),
+                columns: ("host · variant", "instructions", &titles),
                 scale: &scale,
                 groups: &groups,
             }.draw())

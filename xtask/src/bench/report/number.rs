@@ -16,6 +16,15 @@ pub(super) fn number(value: f64) -> String {
     }
 }
 
+/// Writes a number of the scale as short as it can be: thousands from ten thousand on, and millions.
+pub(super) fn short(value: f64) -> String {
+    match value {
+        1e6.. => format!("{}M", number(value / 1e6)),
+        1e4.. => format!("{}k", number(value / 1e3)),
+        _ => number(value),
+    }
+}
+
 /// Writes a ratio with as many digits as are worth reading.
 pub(super) fn ratio(value: f64) -> String {
     match value {
@@ -98,6 +107,11 @@ mod tests {
             [difference(0.0), difference(-0.0), difference(2.0), difference(-2.0)],
             ["0", "0", "+2", "−2"]
         );
+    }
+
+    #[test]
+    fn marks_are_short() {
+        assert_eq!([0.2, 5000.0, 10_000.0, 1e6, 1e9].map(short), ["0.2", "5000", "10k", "1M", "1000M"]);
     }
 
     #[test]
