@@ -32,6 +32,7 @@ use super::{
 /// | `lives` | selection, with backends that rank, fail and come and go |
 /// | `bench` | what ops and exits cost: every benchmark |
 /// | `bench=NAME,…` | only the benchmarks that are called so, or whose names begin so |
+/// | `bench-exits`, `bench-exits=NAME,…` | the same benchmarks between marks for a VMI host, which counts exits |
 /// | `bench-names` | what benchmarks there are |
 /// | `trace` | reads of the clock, and as many control instructions, for a trace of exits |
 /// | `vmi-calls` | calls to a VMI host: their effect, what they cost in exits, and what hostile ones get |
@@ -58,6 +59,8 @@ pub fn run() -> ! {
         }
     } else if command_line.has("bench") || command_line.value("bench").is_some() {
         benchmarks(&mut tally, command_line.value("bench"));
+    } else if command_line.has("bench-exits") || command_line.value("bench-exits").is_some() {
+        count_exits(&mut tally, command_line.value("bench-exits"));
     } else if command_line.has("bench-names") {
         bench::print_names(&mut tally);
     } else if command_line.has("lives") {
@@ -135,6 +138,15 @@ fn benchmarks(tally: &mut Tally, names: Option<&str>) {
             bench::run(selection, form.0, tally);
             stop(tally, hash);
         }
+    }
+}
+
+/// The exits of the benchmarks asked for, as a VMI host counts them.
+fn count_exits(tally: &mut Tally, names: Option<&str>) {
+    match Selection::new(names) {
+        Err(unknown) => tally.fail("bench-exits", unknown.0, unknown),
+        Ok(selection) if start(tally, &[&Kvm]).is_some() => bench::marks::run(selection, tally),
+        Ok(_) => {}
     }
 }
 

@@ -19,6 +19,7 @@ mod calls;
 mod clocks;
 mod exits;
 pub mod forms;
+pub mod marks;
 mod measure;
 mod operands;
 mod ops;
