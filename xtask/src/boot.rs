@@ -61,6 +61,8 @@ pub(crate) struct Run {
     pub(crate) millis: u64,
     /// Exits to the hypervisor, for a boot that traces them.
     pub(crate) exits: Vec<Exits>,
+    /// What the virtual machine monitor said on its standard error.
+    pub(crate) said: String,
 }
 
 /// Exits at one guest address for one reason.
@@ -193,10 +195,10 @@ impl Boot {
         if self.host.vmm == Vmm::VmiRun {
             vmi_run::build()?;
             let start = Instant::now();
-            let (console, ending) = vmi_run::run_here(self)?;
+            let (console, ending, said) = vmi_run::run_here(self)?;
             sink(console.as_bytes())?;
             let millis = millis_since(start);
-            return Ok(Run { host: self.host, console, ending, millis, exits: Vec::new() });
+            return Ok(Run { host: self.host, console, ending, millis, exits: Vec::new(), said });
         }
         let start = Instant::now();
         let image = self.image.display().to_string();
@@ -204,22 +206,24 @@ impl Boot {
         arguments.extend(self.counting().map(str::to_owned));
         let mut qemu = Qemu::start(&arguments, 1)?;
         let mut console = Vec::new();
-        let ending = loop {
+        let finish = loop {
             match qemu.next(start + self.limit)? {
                 Step::Bytes { bytes, .. } => {
                     console.extend_from_slice(&bytes);
                     sink(&bytes)?;
                 }
-                Step::Ended(finish) => break Ending::of(finish),
+                Step::Ended(finish) => break Some(finish),
                 Step::TimedOut => {
                     qemu.kill();
-                    break Ending::TimedOut;
+                    break None;
                 }
             }
         };
         let millis = millis_since(start);
         let console = String::from_utf8_lossy(&console).into_owned();
-        Ok(Run { host: self.host, console, ending, millis, exits: Vec::new() })
+        let said = finish.as_ref().map(|finish| finish.stderr.clone()).unwrap_or_default();
+        let ending = finish.map_or(Ending::TimedOut, Ending::of);
+        Ok(Run { host: self.host, console, ending, millis, exits: Vec::new(), said })
     }
 }
 

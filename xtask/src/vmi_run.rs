@@ -55,13 +55,14 @@ pub(crate) fn arguments(boot: &Boot, image: &str) -> Vec<String> {
     words
 }
 
-/// Runs it on this machine, to the end; returns the console and the ending.
-pub(crate) fn run_here(boot: &Boot) -> Result<(String, Ending)> {
+/// Runs it on this machine, to the end; returns the console, the ending, and what it said beside.
+pub(crate) fn run_here(boot: &Boot) -> Result<(String, Ending, String)> {
     let mut command = std::process::Command::new(build()?);
     command.args(arguments(boot, &boot.image.display().to_string())).stdin(std::process::Stdio::null());
     let finished = process::run(&mut command)?;
     let status = finished.status.code().ok_or_else(|| anyhow!("vmi-run ended with {}", finished.status))?;
-    Ok((finished.stdout, ending(status, &finished.stderr)))
+    let ending = ending(status, &finished.stderr);
+    Ok((finished.stdout, ending, finished.stderr))
 }
 
 /// Tells from its status and its last words how the boot ended.

@@ -132,12 +132,13 @@ fn finish(boot: &Boot, guest: Guest, console: String) -> Result<Run> {
         bail!("the rig's histogram had no room for {} exits", guest.lost);
     }
     let (finish, millis) = guest.ended.context("a guest of the rig came to no end")?;
+    let said = finish.as_ref().map(|finish| finish.stderr.clone()).unwrap_or_default();
     let ending = match (finish, boot.host.vmm) {
         (None, _) => Ending::TimedOut,
         (Some(finish), Vmm::Qemu) => Ending::of(finish),
         (Some(finish), Vmm::VmiRun) => vmi_run::ending(finish.code.unwrap_or(-1), &finish.stderr),
     };
-    Ok(Run { host: boot.host, console, ending, millis, exits: guest.exits })
+    Ok(Run { host: boot.host, console, ending, millis, exits: guest.exits, said })
 }
 
 /// The rig while it runs.

@@ -30,7 +30,7 @@ fn tiny_guests(_: &mut Context) -> Result<Outcome> {
     let words = ["test", "--test", "guests", "--no-run"];
     let guests = vmi_run::build_static(&words, "guests")?;
     let script = format!(
-        "/bin/busybox --install -s /bin\nmount -t tracefs none /sys/kernel/tracing\nmkdir -p /dev/pts\n\
+        "/bin/busybox --install -s /bin\nmkdir -p /dev/pts\n\
          mount -t devpts none /dev/pts\nexport PATH=/bin VMI_RUN={}\n\
          exec /job/guests --ignored --test-threads 1 </dev/null >/job/0/console 2>&1\n",
         rig::VMI_RUN
