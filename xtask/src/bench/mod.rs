@@ -7,6 +7,7 @@ mod command;
 mod compare;
 mod differences;
 mod document;
+mod exits;
 mod figures;
 mod init;
 mod lines;

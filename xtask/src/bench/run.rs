@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Error, Result};
 
 use super::document::{Code, Document, FORMAT, Figure, HostFigures, Skipped};
+use super::exits;
 use super::figures::{self, Exactness};
 use super::lines::Lines;
 use super::names;
@@ -46,6 +47,10 @@ struct Job {
     shown: Mutex<Vec<u8>>,
     /// The whole consoles, once they are there.
     consoles: Mutex<Vec<String>>,
+    /// The boot that counts exits, on the host that can.
+    exits_boot: Option<Boot>,
+    /// What it counted.
+    exits: Mutex<Vec<(String, String, f64)>>,
 }
 
 /// Measures everything that is planned. Where something breaks, the document holds what was measured until then.
@@ -126,7 +131,15 @@ impl Job {
         let kernel = boot(&plan.image).arguments(&words(&plan.names));
         let is_asked = plan.names.is_empty() || plan.names.iter().any(|name| !names::is_of_sites(name));
         let boots = is_asked.then_some(kernel).into_iter().chain(plan.sites.iter().map(boot)).collect();
-        Self { host, boots, shown: Mutex::default(), consoles: Mutex::default() }
+        let exits_boot = exits::boot(&plan.image, &words(&plan.names)).ok();
+        Self {
+            host,
+            boots,
+            shown: Mutex::default(),
+            consoles: Mutex::default(),
+            exits_boot: exits_boot.filter(|boot| is_asked && boot.host.name == host.name),
+            exits: Mutex::default(),
+        }
     }
 
     /// Boots, and returns how many figures came.
@@ -148,6 +161,11 @@ impl Job {
         }
         let consoles = runs.into_iter().map(|run| run.console).collect();
         *locked(&self.consoles) = consoles;
+        if let Some(boot) = &self.exits_boot {
+            let run = boot.run()?;
+            judge(&run)?;
+            *locked(&self.exits) = exits::of(&run).context("exits of a turn")?;
+        }
         Ok(count)
     }
 
@@ -155,7 +173,9 @@ impl Job {
     fn figures(&self) -> Result<HostFigures> {
         let consoles = locked(&self.consoles);
         if !consoles.is_empty() {
-            return figures_of(self.host, &consoles);
+            let mut found = figures_of(self.host, &consoles)?;
+            exits::tell(&locked(&self.exits), &mut found.figures);
+            return Ok(found);
         }
         let mut lines = Lines::read(&String::from_utf8_lossy(&locked(&self.shown)))?;
         figures::drop_incomplete(&mut lines);
