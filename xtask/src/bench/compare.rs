@@ -4,12 +4,10 @@ use std::io::{Write, stdout};
 
 use anyhow::Result;
 
+use super::differences::TOLERANCE;
 use super::document::{Document, HostFigures};
 use super::number::number;
 use crate::table::{Cell, Colour, Table};
-
-/// By how much figures that include the host's kernel may differ from run to run.
-const TOLERANCE: f64 = 1.0;
 
 /// What came of holding two documents against each other.
 #[derive(Debug, Default)]

@@ -61,7 +61,7 @@ pub(crate) struct Figure {
     pub(crate) name: String,
     /// `bare`, `native`, `thunk`, `naked`, `inline`, `backend`, `direct`, `table`, `dyn` or `retpoline`.
     pub(crate) variant: String,
-    /// `loop`, `function` or `live`.
+    /// `loop`, `function` or `live`; of `vmi::init` `sites_10` and `sites_10000`, or `a_site` for one of them.
     pub(crate) surrounding: String,
     /// `before`, `after`, `teardown`, or the form in which sites were replaced: `thunk`, `naked`, `inline`.
     pub(crate) phase: String,

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 
 use super::causes;
+use super::differences::is_unedited;
 use super::document::{Counted, Figure};
 use super::lines::{EMPTY, Line, Lines};
 
@@ -64,7 +65,9 @@ fn figure(lines: &Lines, line: &Line, exactness: Exactness) -> Result<Figure> {
         most: turn(line, line.most) - empty,
     };
     let variant = variant(line);
-    let natively = (variant == "native").then(|| causes::cause(&line.name, &line.surrounding)).flatten();
+    let cause = is_unedited(&line.name, variant)
+        .then(|| causes::cause(&line.name, &line.surrounding, exactness))
+        .flatten();
     Ok(Figure {
         name: line.name.clone(),
         variant: variant.to_owned(),
@@ -72,7 +75,7 @@ fn figure(lines: &Lines, line: &Line, exactness: Exactness) -> Result<Figure> {
         phase: line.phase.clone(),
         instructions,
         exits: None,
-        cause: natively.map(str::to_owned),
+        cause: cause.map(str::to_owned),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::differences::{Difference, compared};
-use super::document::Document;
+use super::document::{Document, HostFigures};
 use super::number::number;
 
 /// Says in sentences where a native op is not its bare instruction, what records take, and what was skipped.
@@ -17,15 +17,26 @@ pub(super) fn notes(document: &Document) -> Vec<String> {
     notes
 }
 
-/// Says what ops cost natively beside their bare instructions.
+/// Says what ops cost natively beside their bare instructions: where the guest alone is counted, and in the rig.
 fn natively(document: &Document) -> Vec<String> {
+    let (rig, guests): (Vec<_>, Vec<_>) = document.hosts.iter().partition(|host| host.includes_host);
+    let mut notes = side_by_side(
+        &guests,
+        "Natively a leaf op costs what its bare instruction costs, in every surrounding and phase",
+    );
+    notes
+        .extend(side_by_side(&rig, "With the host's part counted too, leaf ops and exits cost natively what the bare instruction costs, within one"));
+    notes
+}
+
+fn side_by_side(hosts: &[&HostFigures], claim: &str) -> Vec<String> {
     let mut held = 0;
     // By cause and op: surroundings, what the op costs there, and the instruction.
     let mut different: BTreeMap<&str, BTreeMap<&str, Vec<String>>> = BTreeMap::new();
-    for difference in document.hosts.iter().filter(|host| !host.includes_host).flat_map(compared) {
+    for difference in hosts.iter().flat_map(|host| compared(host)) {
         held += 1;
         if difference.is_real() {
-            let Difference { native, bare } = difference;
+            let Difference { native, bare, .. } = difference;
             let cause = native.cause.as_deref().unwrap_or("the cause is not known");
             let [cost, limit] = [native, bare].map(|figure| number(figure.instructions.least));
             let place = format!("{} {cost} for {limit}", native.surrounding);
@@ -39,10 +50,7 @@ fn natively(document: &Document) -> Vec<String> {
         return Vec::new();
     }
     let ending = if different.is_empty() { "." } else { ", but for" };
-    let mut notes = vec![format!(
-        "Natively a leaf op costs what its bare instruction costs, in every surrounding and phase: {held} figures held \
-         side by side{ending}"
-    )];
+    let mut notes = vec![format!("{claim}: {held} figures held side by side{ending}")];
     for (cause, ops) in different {
         notes.extend(ops.iter().map(|(op, places)| format!("  {op}: {}", places.join(", "))));
         notes.push(format!("  because {cause}."));

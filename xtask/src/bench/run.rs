@@ -11,6 +11,7 @@ use anyhow::{Context, Error, Result};
 use super::document::{Code, Document, FORMAT, Figure, HostFigures, Skipped};
 use super::exits;
 use super::figures::{self, Exactness};
+use super::init;
 use super::lines::Lines;
 use super::names;
 use super::versions;
@@ -213,6 +214,9 @@ fn host_figures(host: &Host, consoles: Vec<Lines>) -> Result<HostFigures> {
     for lines in consoles {
         figures.extend(figures::figures(&lines, exactness).with_context(|| host.name)?);
         skipped.extend(lines.skipped);
+    }
+    if includes_host {
+        init::by_site(&mut figures);
     }
     Ok(HostFigures {
         host: host.name.to_owned(),

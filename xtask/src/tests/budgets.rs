@@ -65,6 +65,20 @@ fn leaf_ops(context: &mut Context) -> Result<Outcome> {
             }
         }
     }
+    // Where the host's part is counted, nothing is exact, and not everything can be measured.
+    for host in benchmarks.document.hosts.iter().filter(|host| host.includes_host) {
+        let mut held = 0;
+        for difference in bench::compared(host) {
+            held += 1;
+            let key = difference.native.key();
+            ensure!(
+                difference.is_real() == difference.native.cause.is_some(),
+                "{}: {key:?} differs from the bare instruction without a cause, or has one and does not",
+                host.host
+            );
+        }
+        ensure!(held > 0, "{}: nothing was held against its bare instruction", host.host);
+    }
     Ok(Outcome::Passed)
 }
 

@@ -6,7 +6,7 @@ use vmi_abi::SITE_LEN_MIN;
 
 use super::disassembly::PREFIXES;
 use super::run::{Context, Outcome, Test};
-use crate::bench::{HostFigures, figures_of};
+use crate::bench::{HostFigures, cost_of_a_site, figures_of};
 use crate::boot::{Boot, run_all};
 use crate::elf::{Elf, RECORD};
 use crate::full_run::judge;
@@ -42,12 +42,6 @@ fn cost(measured: &HostFigures, call: &str, sites: usize) -> Result<f64> {
     Ok(figure.with_context(|| format!("{call} was not measured with {sites} sites"))?.instructions.least)
 }
 
-/// Returns the instructions that a call takes for one site more.
-fn cost_of_a_site(measured: &HostFigures, call: &str) -> Result<f64> {
-    Ok((cost(measured, call, MANY_SITES)? - cost(measured, call, FEW_SITES)?)
-        / (MANY_SITES - FEW_SITES) as f64)
-}
-
 fn natively(_: &mut Context) -> Result<Outcome> {
     let measured = measure("bare")?;
     let [few, many] = [FEW_SITES, MANY_SITES].map(|sites| cost(&measured, "init::native", sites));
@@ -66,7 +60,8 @@ fn costs_little(measured: &HostFigures) -> Result<Outcome> {
     for (call, most) in
         [("init::validate", VALIDATE_MAX), ("init::edit", EDIT_MAX), ("init::restore", EDIT_MAX)]
     {
-        let instructions = cost_of_a_site(measured, call)?;
+        let instructions =
+            cost_of_a_site(measured, call).with_context(|| format!("{call} was not measured"))?;
         ensure!(instructions > 1.0, "{call}: {instructions} instructions a site: nothing was measured");
         ensure!(
             instructions <= most,

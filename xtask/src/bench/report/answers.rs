@@ -6,6 +6,7 @@ use super::number::{count, difference, list, number};
 use super::view::{figure, library, many, unique};
 use crate::bench::differences::{Difference, compared};
 use crate::bench::document::{Document, Figure, HostFigures};
+use crate::bench::init::cost_of_a_site;
 
 /// A figure in large print, and what it is.
 struct Answer {
@@ -112,12 +113,8 @@ fn read(host: &HostFigures) -> Option<&Figure> {
 
 fn init(document: &Document) -> Answer {
     let natively = document.hosts.iter().find_map(|host| Some((host, ends(host, "init::native")?)));
-    let per_site = |host: &HostFigures, name: &str| {
-        let [(few, least), (many, most)] = ends(host, name)?;
-        Some((most - least) / (many - few))
-    };
     let edited = document.hosts.iter().find_map(|host| {
-        Some((host, per_site(host, "init::validate")?, per_site(host, "init::edit")?))
+        Some((host, cost_of_a_site(host, "init::validate")?, cost_of_a_site(host, "init::edit")?))
             .filter(|_| host.includes_host)
     });
     Answer {

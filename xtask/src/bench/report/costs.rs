@@ -9,6 +9,7 @@ use super::section::Section;
 use super::table;
 use super::view::{figure, many, names, names_anywhere, short, surroundings, variants};
 use crate::bench::document::{Document, Kind};
+use crate::bench::init::A_SITE;
 
 /// Draws the section of the exits.
 pub(super) fn exits(document: &Document) -> Option<Section> {
@@ -102,6 +103,7 @@ fn group(document: &Document, name: &str) -> Group {
                 let mut label = format!("{} · {variant}", host.host);
                 match surrounding.split_once('_') {
                     _ if surrounding == "loop" => {}
+                    _ if surrounding == A_SITE => label.push_str(" · a site"),
                     Some((what, many)) => label.push_str(&format!(" · {many} {what}")),
                     None => label.push_str(&format!(" · {surrounding}")),
                 }

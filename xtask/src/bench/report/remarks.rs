@@ -12,16 +12,15 @@ use crate::bench::document::{Document, Figure, HostFigures};
 
 /// Draws the section of the differences.
 pub(super) fn differences(document: &Document) -> Option<Section> {
-    let hosts = || document.hosts.iter().filter(|host| !host.includes_host);
-    let compared_here: usize = hosts().map(|host| compared(host).count()).sum();
+    let compared_here: usize = document.hosts.iter().map(|host| compared(host).count()).sum();
     if compared_here == 0 {
         return None;
     }
     // One row for the same difference in several surroundings, phases, and hosts.
     let mut rows: BTreeMap<_, Vec<(&str, &Figure)>> = BTreeMap::new();
-    for host in hosts() {
+    for host in &document.hosts {
         for pair in compared(host).filter(Difference::is_real) {
-            let Difference { native, bare } = pair;
+            let Difference { native, bare, .. } = pair;
             let change = format!(
                 "{} (native {}, bare {})",
                 difference(pair.added()),
