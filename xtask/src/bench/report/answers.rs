@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::number::{count, difference, list, number};
 use super::view::{figure, library, many, unique};
-use crate::bench::differences::{Difference, compared};
+use crate::bench::differences::{Difference, compared, is_leaf};
 use crate::bench::document::{Document, Figure, HostFigures};
 use crate::bench::init::cost_of_a_site;
 
@@ -37,31 +37,31 @@ pub(super) fn answers(document: &Document) -> Markup {
 
 fn natively(document: &Document) -> Answer {
     let hosts: Vec<&HostFigures> = document.hosts.iter().filter(|host| !host.includes_host).collect();
-    let pairs: Vec<Difference<'_>> = hosts.iter().flat_map(|host| compared(host)).collect();
+    let leaf_ops = |host| compared(host).filter(|pair| is_leaf(&pair.native.name));
+    let pairs: Vec<Difference<'_>> = hosts.iter().flat_map(|host| leaf_ops(host)).collect();
     let ops = unique(pairs.iter().map(|pair| &*pair.native.name));
     let phases = unique(pairs.iter().map(|pair| &*pair.native.phase));
-    let different = pairs.iter().filter(|pair| pair.is_real()).count();
-    let [least, most] =
-        [f64::min, f64::max].map(|extreme| pairs.iter().map(Difference::added).fold(0.0, extreme));
-    let figure = if least < most {
-        format!("{} to {}", difference(least), difference(most))
-    } else {
-        difference(most)
-    };
+    let dearer = unique(pairs.iter().filter(|pair| pair.is_real()).map(|pair| &*pair.native.name));
+    let added = || pairs.iter().filter(|pair| pair.is_real()).map(Difference::added);
+    let [least, most] = [added().reduce(f64::min), added().reduce(f64::max)].map(Option::unwrap_or_default);
     let names: Vec<&str> =
-        hosts.iter().filter(|host| compared(host).next().is_some()).map(|host| &*host.host).collect();
+        hosts.iter().filter(|host| leaf_ops(host).next().is_some()).map(|host| &*host.host).collect();
+    // What most of them do is the answer; the others are named with it.
+    let figure = if dearer.len() * 2 < ops.len() {
+        difference(0.0)
+    } else {
+        format!("{} to {}", difference(least), difference(most))
+    };
     Answer {
         question: "What does a leaf op add natively?",
         figure: (!pairs.is_empty()).then_some((figure, "instructions")),
         about: html! {
             @if !pairs.is_empty() {
-                (count(ops.len(), "op", "ops")) " held against the bare instruction in "
-                (count(pairs.len(), "figure", "figures")) " (" (list(&phases)) "; on " (list(&names)) "): "
-                @match different {
-                    0 => { "no difference in any." }
-                    some => { "none in " (pairs.len() - some) ", and \
-                        " a href="#differences" { (count(some, "difference", "differences")) ", each with \
-                            its cause" } "." }
+                (ops.len() - dearer.len()) " of " (count(ops.len(), "op", "ops")) " cost exactly the bare instruction ("
+                (count(pairs.len(), "figure", "figures")) "; " (list(&phases)) "; on " (list(&names)) ")."
+                @if !dearer.is_empty() {
+                    " " (list(&dearer)) ": "
+                    a href="#differences" { (difference(least)) " to " (difference(most)) ", with the cause" } "."
                 }
             }
         },

@@ -2,6 +2,7 @@
 //! instruction.
 
 use maud::{Markup, html};
+use vmi_abi::{Class, Op};
 
 use super::chart::{Bar, Chart, Group, scale_of};
 use super::number::{count, number};
@@ -120,7 +121,7 @@ fn card(document: &Document, host: &HostFigures, group: &Group, scale: &Scale) -
                 caption: html! {
                     code { (short(&group.title)) }
                     @if let Some(bytes) = bytes { " " small {
-                        (count(bytes as usize, "byte", "bytes")) @if !is_leaf(&group.title) { ", a call" }
+                        (count(bytes as usize, "byte", "bytes")) @if let Some(kind) = kind_of_site(&group.title) { ", a " (kind) }
                     } }
                 },
                 columns: ("variant", "loop", &["func.", "live"]),
@@ -129,6 +130,15 @@ fn card(document: &Document, host: &HostFigures, group: &Group, scale: &Scale) -
             }.draw())
             @for difference in phases { p.note { (difference) } }
         }
+    }
+}
+
+/// Names the class of an op whose site is more than an instruction of its own registers.
+fn kind_of_site(name: &str) -> Option<&'static str> {
+    match Op::named(name)?.class() {
+        Class::Call => Some("call"),
+        Class::Jump => Some("jump"),
+        _ => None,
     }
 }
 
