@@ -16,6 +16,7 @@ mod notes;
 mod number;
 mod report;
 mod run;
+mod skipped;
 mod summary;
 mod timed;
 mod versions;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::differences::{Difference, compared};
 use super::document::{Document, HostFigures};
 use super::number::number;
+use super::skipped::{Skips, by_reason};
 
 /// Says in sentences where a native op is not its bare instruction, what records take, and what was skipped.
 pub(super) fn notes(document: &Document) -> Vec<String> {
@@ -60,21 +61,8 @@ fn side_by_side(hosts: &[&HostFigures], claim: &str) -> Vec<String> {
 
 /// Says what was skipped, where and why; a line for all that have the same reason on the same hosts.
 fn skipped(document: &Document) -> Vec<String> {
-    let mut hosts_of: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
-    for host in &document.hosts {
-        for skip in &host.skipped {
-            let hosts = hosts_of.entry((&skip.reason, &skip.name)).or_default();
-            if !hosts.contains(&&*host.host) {
-                hosts.push(&host.host);
-            }
-        }
-    }
-    let mut names_of: BTreeMap<(String, &str), Vec<&str>> = BTreeMap::new();
-    for ((reason, name), hosts) in hosts_of {
-        names_of.entry((hosts.join(", "), reason)).or_default().push(name);
-    }
-    let sentence = |((hosts, reason), names): ((String, &str), Vec<&str>)| {
-        format!("Skipped on {hosts}: {}: {reason}", names.join(", "))
+    let sentence = |Skips { hosts, reason, names }: Skips<'_>| {
+        format!("Skipped on {}: {}: {reason}", hosts.join(", "), names.join(", "))
     };
-    names_of.into_iter().map(sentence).collect()
+    by_reason(document).into_iter().map(sentence).collect()
 }

@@ -8,7 +8,8 @@ use super::number::{count, difference, list, number};
 use super::section::{Section, scrolling};
 use super::view::unique;
 use crate::bench::differences::{Difference, compared};
-use crate::bench::document::{Document, Figure, HostFigures};
+use crate::bench::document::{Document, Figure};
+use crate::bench::skipped::by_reason;
 
 /// Draws the section of the differences.
 pub(super) fn differences(document: &Document) -> Option<Section> {
@@ -60,33 +61,30 @@ fn place(figures: &[(&str, &Figure)]) -> Markup {
     html! { (list(&surroundings)) "; " (list(&phases)) "; on " (list(&hosts)) }
 }
 
-/// Draws the section of what was skipped.
+/// Draws the section of what was skipped: the reasons that hold on the same hosts together.
 pub(super) fn skipped(document: &Document) -> Option<Section> {
-    let hosts = || document.hosts.iter().filter(|host| !host.skipped.is_empty());
-    let all: usize = hosts().map(|host| host.skipped.len()).sum();
-    if all == 0 {
+    let skips = by_reason(document);
+    if skips.is_empty() {
         return None;
     }
-    let body = html! { @for host in hosts() { (skipped_on(host)) } };
-    let about = html! { p { (count(all, "benchmark", "benchmarks")) " could not be measured on a host, for \
-    these reasons." } };
-    Some(Section { id: "skipped", title: "Skipped", about, body })
-}
-
-fn skipped_on(host: &HostFigures) -> Markup {
-    let mut names: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for skipped in &host.skipped {
-        names.entry(&skipped.reason).or_default().push(&skipped.name);
-    }
-    html! {
-        h3 { "On " (host.host) }
-        dl.reasons { @for (reason, names) in names {
+    let body = html! { @for on_same in skips.chunk_by(|one, next| one.hosts == next.hosts) {
+        h3 { "On " (list(&on_same[0].hosts)) }
+        dl.reasons { @for skip in on_same {
             div {
-                dt { (reason) }
-                dd { @for (index, name) in names.into_iter().enumerate() {
+                dt { (with_code(skip.reason)) }
+                dd { @for (index, name) in skip.names.iter().enumerate() {
                     @if index > 0 { ", " } code { (name) }
                 } }
             }
         } }
-    }
+    } };
+    let about = html! { p { "What could not be measured on a host, or not in every way, and why." } };
+    Some(Section { id: "skipped", title: "Skipped", about, body })
+}
+
+/// Draws what stands between backticks as code.
+fn with_code(text: &str) -> Markup {
+    html! { @for (index, part) in text.split('`').enumerate() {
+        @if index % 2 == 1 { code { (part) } } @else { (part) }
+    } }
 }
