@@ -24,9 +24,10 @@ fn steps(document: &Document) -> Markup {
                  of turns."
             } }
             div { dt { "Turn" } dd {
-                "Batches come in two lengths, 16 of each. The fastest of the long ones less the fastest of \
-                 the short ones, divided by the turns between them, is what a turn costs: what surrounds \
-                 the loop is in both. The same of an empty loop in the same surroundings is subtracted."
+                "Batches come in two lengths, 16 of each, or 4 where all take the same. The fastest of the \
+                 long ones less the fastest of the short ones, divided by the turns between them, is what a \
+                 turn costs: what surrounds the loop is in both. The same of an empty loop in the same \
+                 surroundings is subtracted."
             } }
             div { dt { "Least" } dd {
                 "Batches are shorter than a tick of the host's clock, so the fastest of them met no tick. \
