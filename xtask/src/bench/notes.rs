@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::differences::{Difference, compared};
+use vmi_abi::{Class, Op};
+
+use super::differences::{Difference, bare, compared};
 use super::document::{Document, HostFigures};
 use super::number::number;
 use super::skipped::{Skips, by_reason};
@@ -25,9 +27,35 @@ fn natively(document: &Document) -> Vec<String> {
         &guests,
         "Natively a leaf op costs what its bare instruction costs, in every surrounding and phase",
     );
+    notes.extend(calls(document));
+    notes.extend(side_by_side(
+        &rig,
+        "With the host's part counted too, leaf ops and exits cost natively what the bare instruction costs, within one",
+    ));
     notes
-        .extend(side_by_side(&rig, "With the host's part counted too, leaf ops and exits cost natively what the bare instruction costs, within one"));
-    notes
+}
+
+/// Says what is to be known of ops that are calls natively too.
+pub(super) fn calls(document: &Document) -> Option<String> {
+    let is_call = |name: &str| Op::named(name).is_some_and(|op| op.class() == Class::Call);
+    let guests = document.hosts.iter().filter(|host| !host.includes_host);
+    let figures = guests.flat_map(|host| host.figures.iter().map(move |figure| (host, figure)));
+    let natively = figures.filter(|(_, figure)| figure.variant == "native" && is_call(&figure.name));
+    let mut names: Vec<&str> = Vec::new();
+    for (host, native) in natively {
+        let is_dearer =
+            bare(host, native).is_some_and(|bare| native.instructions.least > bare.instructions.least);
+        if is_dearer && !names.contains(&&*native.name) {
+            names.push(&native.name);
+        }
+    }
+    (!names.is_empty()).then(|| {
+        format!(
+            "A call op is a call natively too; it costs more than the bare instructions where its function also saves, \
+             looks and puts back: {}.",
+            names.join(", ")
+        )
+    })
 }
 
 fn side_by_side(hosts: &[&HostFigures], claim: &str) -> Vec<String> {

@@ -9,6 +9,7 @@ use super::section::{Section, scrolling};
 use super::view::unique;
 use crate::bench::differences::{Difference, compared};
 use crate::bench::document::{Document, Figure};
+use crate::bench::notes::calls;
 use crate::bench::skipped::by_reason;
 
 /// Draws the section of the differences.
@@ -36,6 +37,7 @@ pub(super) fn differences(document: &Document) -> Option<Section> {
         (count(compared_here, "native figure", "native figures")) " of leaf ops, each held against its \
             bare instruction in the same surroundings and phase."
         @if rows.is_empty() { " There is no difference." }
+        @if let Some(calls) = calls(document) { " " (calls) }
     } };
     let body = html! { @if !rows.is_empty() { (scrolling("Differences", &html! {
         table.plain {
