@@ -20,6 +20,9 @@ pub(super) const TESTS: &[Test] = &[
 /// What is asked of the whole run on two cores.
 const LIMIT: Duration = Duration::from_secs(180);
 
+/// How many differences are named at most.
+const SHOWN: usize = 12;
+
 /// Where ops are measured, and when.
 const SURROUNDINGS: [&str; 3] = ["loop", "function", "live"];
 const PHASES: [&str; 3] = ["before", "after", "teardown"];
@@ -45,9 +48,13 @@ fn as_the_file_says(context: &mut Context) -> Result<Outcome> {
     let differences = budgets.differences(&measured);
     match &differences[..] {
         [] => Ok(Outcome::Passed),
-        [first, rest @ ..] => {
-            let more = if rest.is_empty() { String::new() } else { format!(", and {} more", rest.len()) };
-            bail!("{first}{more}; if that is meant, `{RENEW}`")
+        all => {
+            let shown = &all[..all.len().min(SHOWN)];
+            let more = match all.len() - shown.len() {
+                0 => String::new(),
+                more => format!(", and {more} more"),
+            };
+            bail!("{}{more}; if that is meant, `{RENEW}`", shown.join(", "))
         }
     }
 }
@@ -105,7 +112,7 @@ fn twice(context: &mut Context) -> Result<Outcome> {
     let plan = bench::Plan {
         image: context.image()?,
         hosts: vec![Host::named("bare")?],
-        names: Vec::new(),
+        names: Some(Vec::new()),
         sites: image::build_sites()?.to_vec(),
     };
     let (second, error) = bench::measure(&plan, Vec::new())?;
