@@ -34,7 +34,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "OLD.json")]
     compare: Option<PathBuf>,
     /// Print the document instead of the table
-    #[arg(long)]
+    #[arg(long, conflicts_with = "compare")]
     json: bool,
     /// Write the document here, and the report beside it [default: bench.json in the target directory]
     #[arg(long, value_name = "FILE")]
@@ -59,8 +59,13 @@ pub(crate) fn run(options: Options) -> Result<bool> {
     let output = options.output.unwrap_or_else(|| workspace::target().join("bench.json"));
     let report = output.with_extension("html");
     ensure!(report != output, "`{}` is where the report goes, not the document", output.display());
+    [&output, &report].into_iter().try_for_each(|path| may_be_written(path))?;
     install::qemu()?;
     let (hosts, all_there) = present(&options.hosts);
+    // Nothing shall take the place of what an earlier run found.
+    if hosts.is_empty() {
+        return Ok(all_there);
+    }
     let image = match &options.image {
         Some(image) => image.clone(),
         None => image::build(Target::choose(), Profile::Release)?,
@@ -69,7 +74,7 @@ pub(crate) fn run(options: Options) -> Result<bool> {
         None if names::ask_for_sites(&options.names) => image::build_sites()?.to_vec(),
         _ => Vec::new(),
     };
-    names::check(&image, &sites, &options.names)?;
+    let names = names::check(&image, &sites, &options.names)?;
     // What is no image of ours has no sites to measure.
     let code = match code::sizes(&image) {
         Err(error) if options.image.is_some() => {
@@ -79,9 +84,14 @@ pub(crate) fn run(options: Options) -> Result<bool> {
         sizes => sizes?,
     };
 
-    let (mut document, mut error) = measure(&Plan { image, hosts, names: options.names, sites }, code)?;
+    let (mut document, mut error) = measure(&Plan { image, hosts, names, sites }, code)?;
     if times && error.is_none() {
         error = timed::add_to(&mut document);
+    }
+    if document.hosts.iter().all(|host| host.figures.is_empty())
+        && let Some(error) = error
+    {
+        return Err(error);
     }
     write(&output, &document.json()?)?;
     write(&report, &html(&document))?;
@@ -105,6 +115,15 @@ pub(crate) fn run(options: Options) -> Result<bool> {
     say(&format!("all figures: {}, {}", output.display(), report.display()));
     stdout().flush()?;
     Ok(all_there && comparison.is_none_or(|comparison| comparison.is_good()))
+}
+
+/// Demands that a file can be written there, before anything is measured.
+fn may_be_written(path: &Path) -> Result<()> {
+    let name = path.display();
+    ensure!(!path.exists() || path.is_file(), "`{name}` is not an ordinary file");
+    let directory = path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
+    tempfile::tempfile_in(directory).with_context(|| format!("cannot write `{name}`"))?;
+    Ok(())
 }
 
 /// Writes a file.

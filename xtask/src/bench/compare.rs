@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::differences::TOLERANCE;
 use super::document::{Document, HostFigures};
 use super::number::number;
+use super::versions;
 use crate::table::{Cell, Colour, Table};
 
 /// What came of holding two documents against each other.
@@ -37,6 +38,17 @@ pub(super) fn compare(old: &Document, new: &Document) -> Comparison {
     let mut comparison = Comparison::default();
     if !old.complete {
         comparison.notes.push("the earlier run was interrupted and is not complete".to_owned());
+    }
+    let [rustc, was] = [new, old].map(|document| document.versions.get(versions::RUSTC));
+    if rustc != was {
+        comparison.notes.push(format!(
+            "rustc was `{}` and is `{}`, which may change the code of the guest",
+            was.map_or("unknown", String::as_str),
+            rustc.map_or("unknown", String::as_str)
+        ));
+    }
+    for host in old.hosts.iter().filter(|host| new.host(&host.host).is_none()) {
+        comparison.notes.push(format!("{}: in the earlier run, and not measured now", host.host));
     }
     for host in &new.hosts {
         match old.host(&host.host) {
@@ -76,7 +88,6 @@ fn why_not(old: &Document, new: &Document, host: &HostFigures) -> Vec<String> {
 
 impl Comparison {
     fn hosts(&mut self, old: &HostFigures, new: &HostFigures) {
-        let tolerance = if new.includes_host { TOLERANCE } else { 0.0 };
         let mut unknown = 0;
         for figure in &new.figures {
             let [name, variant, surrounding, phase] = figure.key();
@@ -87,6 +98,9 @@ impl Comparison {
             let what = format!("{name} {variant}");
             let place = format!("{surrounding} {phase}");
             let pair = [earlier.instructions.least, figure.instructions.least];
+            // What never exits costs the same whatever the host is.
+            let is_guests = !new.includes_host || figure.exits == Some(0.0);
+            let tolerance = if is_guests { 0.0 } else { TOLERANCE };
             self.hold(what.clone(), &place, "instructions", &new.host, pair, tolerance);
             if let (Some(old), Some(exits)) = (earlier.exits, figure.exits) {
                 self.hold(what, &place, "exits", &new.host, [old, exits], 0.0);
@@ -128,9 +142,9 @@ impl Comparison {
         }
     }
 
-    /// Tells whether nothing grew.
+    /// Tells whether something was compared, and nothing grew.
     pub(super) fn is_good(&self) -> bool {
-        !self.changes.iter().any(Change::grew)
+        self.compared > 0 && !self.changes.iter().any(Change::grew)
     }
 
     /// Prints what changed, and what was not compared.
@@ -139,7 +153,10 @@ impl Comparison {
             self.table().print()?;
         }
         let changed = self.changes.iter().map(|change| change.places.len()).sum::<usize>();
-        writeln!(stdout(), "{changed} of {} figures changed", self.compared)?;
+        match self.compared {
+            0 => writeln!(stdout(), "there is nothing that could be compared")?,
+            compared => writeln!(stdout(), "{changed} of {compared} figures and sizes changed")?,
+        }
         for note in &self.notes {
             writeln!(stdout(), "{note}")?;
         }

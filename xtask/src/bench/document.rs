@@ -172,7 +172,7 @@ impl Document {
         };
         match value.get("format").and_then(Value::as_str) {
             Some(FORMAT) => {}
-            Some(other) => bail!("its format is `{other}`, not `{FORMAT}`"),
+            Some(other) => bail!("its format is {other:?}, not {FORMAT:?}"),
             None => bail!("it is no document of `cargo xtask bench`"),
         }
         // Not from the value: only the text tells where something is wrong.
@@ -271,7 +271,7 @@ mod tests {
             ("hello".to_owned(), "not JSON"),
             ("[1, 2]".to_owned(), "no document of `cargo xtask bench`"),
             ("{\"hosts\": []}".to_owned(), "no document of `cargo xtask bench`"),
-            (text.replace("vmi-bench 1", "vmi-bench 2"), "`vmi-bench 2`, not `vmi-bench 1`"),
+            (text.replace("vmi-bench 1", "vmi-bench 2"), r#""vmi-bench 2", not "vmi-bench 1""#),
             (text.replace("\"least\"", "\"lest\""), "damaged"),
             (text.replace("1.0625", "\"1\""), "damaged"),
         ];

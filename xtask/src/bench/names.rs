@@ -20,11 +20,6 @@ pub(super) fn ask_for_sites(asked: &[String]) -> bool {
     asked.is_empty() || asked.iter().any(|asked| OF_SITES.iter().any(|name| name.starts_with(asked.as_str())))
 }
 
-/// Tells whether the sample kernel knows nothing that begins so, because only the program `sites` does.
-pub(super) fn is_of_sites(asked: &str) -> bool {
-    asked.starts_with("init")
-}
-
 /// Asks the image for the names of its benchmarks.
 fn known(image: &Path) -> Result<Vec<String>> {
     let _progress = Progress::start("asking the image for its benchmarks");
@@ -41,21 +36,23 @@ fn known(image: &Path) -> Result<Vec<String>> {
 }
 
 /// Demands that each of the names is that of a benchmark, or the beginning of one: of the image, or of the program `sites`
-/// if that is there.
+/// if that is there. Returns those that the image knows; none where it has nothing to measure, and no names where it has
+/// everything.
 ///
 /// # Errors
 ///
 /// Lists the benchmarks that there are.
-pub(super) fn check(image: &Path, sites: &[PathBuf], asked: &[String]) -> Result<()> {
+pub(super) fn check(image: &Path, sites: &[PathBuf], asked: &[String]) -> Result<Option<Vec<String>>> {
     if asked.is_empty() {
-        return Ok(());
+        return Ok(Some(Vec::new()));
     }
     let mut known = known(image)?;
+    let of_image: Vec<String> = asked.iter().filter(|asked| is_known(asked, &known)).cloned().collect();
     if !sites.is_empty() {
         known.extend(OF_SITES.map(str::to_owned));
     }
     match asked.iter().find(|asked| !is_known(asked, &known)) {
-        None => Ok(()),
+        None => Ok((!of_image.is_empty()).then_some(of_image)),
         Some(unknown) => {
             bail!("there is no benchmark `{unknown}`; the benchmarks are\n{}", in_columns(&known, WIDTH))
         }

@@ -13,7 +13,6 @@ use super::exits;
 use super::figures::{self, Exactness};
 use super::init;
 use super::lines::Lines;
-use super::names;
 use super::versions;
 use crate::boot::{Boot, run_all};
 use crate::full_run::judge;
@@ -34,8 +33,8 @@ pub(crate) struct Plan {
     pub(crate) image: PathBuf,
     /// Where.
     pub(crate) hosts: Vec<&'static Host>,
-    /// Names of benchmarks and beginnings of names; all where there are none.
-    pub(crate) names: Vec<String>,
+    /// What the sample kernel shall measure, if anything: names and beginnings of names, all where there are none.
+    pub(crate) names: Option<Vec<String>>,
     /// The images that show what `vmi::init` costs, if that is asked for.
     pub(crate) sites: Vec<PathBuf>,
 }
@@ -129,16 +128,16 @@ impl Job {
     fn new(host: &'static Host, plan: &Plan) -> Self {
         let boot =
             |image: &PathBuf| Boot { counts_instructions: true, limit: LIMIT, ..Boot::new(host, image) };
-        let kernel = boot(&plan.image).arguments(&words(&plan.names));
-        let is_asked = plan.names.is_empty() || plan.names.iter().any(|name| !names::is_of_sites(name));
-        let boots = is_asked.then_some(kernel).into_iter().chain(plan.sites.iter().map(boot)).collect();
-        let exits_boot = exits::boot(&plan.image, &words(&plan.names)).ok();
+        let words = plan.names.as_deref().map(words);
+        let kernel = words.as_deref().map(|words| boot(&plan.image).arguments(words));
+        let exits_boot = words.as_deref().and_then(|words| exits::boot(&plan.image, words).ok());
+        let boots = kernel.into_iter().chain(plan.sites.iter().map(boot)).collect();
         Self {
             host,
             boots,
             shown: Mutex::default(),
             consoles: Mutex::default(),
-            exits_boot: exits_boot.filter(|boot| is_asked && boot.host.name == host.name),
+            exits_boot: exits_boot.filter(|boot| boot.host.name == host.name),
             exits: Mutex::default(),
         }
     }
@@ -194,8 +193,6 @@ const BEGINNING: &[u8] = b"\nbench ";
 
 /// Writes what the kernel is asked for.
 fn words(names: &[String]) -> String {
-    let names: Vec<&str> =
-        names.iter().map(String::as_str).filter(|name| !names::is_of_sites(name)).collect();
     if names.is_empty() { "bench".to_owned() } else { format!("bench={}", names.join(",")) }
 }
 

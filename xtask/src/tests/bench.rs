@@ -22,6 +22,9 @@ pub(super) const TESTS: &[Test] = &[
     Test { name: "bench::a_host_that_breaks_keeps_what_the_others_have", run: broken },
     Test { name: "bench::a_figure_that_must_be_whole_and_is_not_is_named", run: not_whole },
     Test { name: "bench::what_grew_since_an_earlier_run_is_shown_and_fails", run: compare },
+    Test { name: "bench::what_cannot_be_written_to_is_refused_before_anything_is_measured", run: unwritable },
+    Test { name: "bench::what_shares_nothing_with_an_earlier_run_is_no_success", run: nothing_shared },
+    Test { name: "bench::the_beginning_of_init_is_no_name_of_the_kernels", run: beginning_of_init },
     Test { name: "bench::the_table_is_plain_when_piped", run: table },
 ];
 
@@ -95,7 +98,7 @@ fn unreadable(context: &mut Context) -> Result<Outcome> {
             "no document of `cargo xtask bench`",
         ),
         ("text.json", "It was fast.".to_owned(), "not JSON"),
-        ("newer.json", whole.replace("vmi-bench 1", "vmi-bench 999"), "`vmi-bench 999`"),
+        ("newer.json", whole.replace("vmi-bench 1", "vmi-bench 999"), "\"vmi-bench 999\""),
         ("damaged.json", whole.replace("\"figures\"", "\"numbers\""), "damaged"),
     ];
     // An image that is missing would be the next error: the document is read first.
@@ -166,7 +169,7 @@ fn compare(context: &mut Context) -> Result<Outcome> {
     let (program, _) = bench(context, &image, &["--host", "bare", "--compare", &old])?;
     let finished = program.run()?;
     ensure!(finished.status.success(), "it ended with {}: `{}`", finished.status, finished.stderr);
-    ensure!(finished.stdout.contains("0 of 1 figures changed"), "`{}`", finished.stdout);
+    ensure!(finished.stdout.contains("0 of 1 figures and sizes changed"), "`{}`", finished.stdout);
 
     // The same figure was smaller.
     let old = context.write("old.json", text.replace("\"least\": 1.0", "\"least\": 0.5").as_bytes())?;
@@ -181,6 +184,51 @@ fn compare(context: &mut Context) -> Result<Outcome> {
     for word in ["irq::disable", "bare", "0.5", "1", "+100.0"] {
         ensure!(line.split_whitespace().any(|part| part == word), "`{word}` is not in `{line}`");
     }
+    Ok(Outcome::Passed)
+}
+
+fn unwritable(context: &mut Context) -> Result<Outcome> {
+    // An image that is missing would be the next error.
+    let missing = context.directory().join("missing").display().to_string();
+    let directory = context.directory().display().to_string();
+    for (output, reason) in [
+        ("/nowhere/figures.json", "cannot write"),
+        ("/dev/full", "not an ordinary file"),
+        (&*directory, "not an ordinary file"),
+    ] {
+        let program = context.program(["bench", "--image", &missing, "--output", output])?;
+        program.refuses(&[output, reason])?;
+    }
+    Ok(Outcome::Passed)
+}
+
+fn nothing_shared(context: &mut Context) -> Result<Outcome> {
+    let image = image(context)?;
+    let (program, output) = bench(context, &image, &["--host", "tcg"])?;
+    program.run()?;
+    let text = fs::read_to_string(&output).context("there is no document")?;
+    let old = context.write("old.json", text.as_bytes())?.display().to_string();
+    let (program, _) = bench(context, &image, &["--host", "bare", "--compare", &old])?;
+    let finished = program.run()?;
+    ensure!(finished.status.code() == Some(1), "it ended with {}", finished.status);
+    for said in ["nothing that could be compared", "tcg: in the earlier run", "bare: not in the earlier run"]
+    {
+        ensure!(finished.stdout.contains(said), "`{said}` is not in `{}`", finished.stdout);
+    }
+    Ok(Outcome::Passed)
+}
+
+fn beginning_of_init(context: &mut Context) -> Result<Outcome> {
+    let output = context.directory().join("init.json");
+    let path = output.display().to_string();
+    let finished = context.program(["bench", "--host", "bare", "--output", &path, "in"])?.run()?;
+    ensure!(finished.status.success(), "it ended with {}: `{}`", finished.status, finished.stderr);
+    let document = Document::read(&output)?;
+    let figures = &document.host("bare").context("nothing of bare")?.figures;
+    ensure!(
+        !figures.is_empty() && figures.iter().all(|figure| figure.name.starts_with("init::")),
+        "{figures:?}"
+    );
     Ok(Outcome::Passed)
 }
 
