@@ -95,7 +95,10 @@ fn section(
 fn group(document: &Document, name: &str) -> Group {
     let mut bars = Vec::new();
     for host in &document.hosts {
-        for variant in variants(host, name) {
+        let all = variants(host, name);
+        // Where a backend serves, what the library costs is that; the native figure is in the table of all.
+        let is_outdone = |variant: &&str| *variant == "native" && all.contains(&"backend");
+        for variant in all.iter().copied().filter(|variant| !is_outdone(variant)) {
             let of = host.figures.iter().filter(|figure| figure.name == name && figure.variant == variant);
             for surrounding in surroundings(of) {
                 let Some(of) = figure(host, name, variant, surrounding) else { continue };
