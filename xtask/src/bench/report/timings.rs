@@ -16,7 +16,7 @@ pub(super) fn section(document: &Document) -> Option<Section> {
     let about = html! { p {
         "Timed with criterion in user space on the machine that ran this. A time alone says little about \
          another machine, so everything is a ratio to the baseline of the same run; the line is the \
-         interval in which the ratio lies with 95 % confidence."
+         middle half of the samples, from quartile to quartile."
     } };
     let questions = unique(document.timed.iter().map(|timed| &*timed.question));
     let body = html! { div.cards.two { @for name in questions { (question(document, name)) } } };
