@@ -56,7 +56,7 @@ pub(super) fn compare(old: &Document, new: &Document) -> Comparison {
             Some(earlier) => {
                 let reasons = why_not(old, new, host);
                 if reasons.is_empty() {
-                    comparison.hosts(earlier, host);
+                    comparison.hosts(earlier, host, new);
                 } else {
                     comparison.notes.push(format!("{}: not compared: {}", host.host, reasons.join("; ")));
                 }
@@ -86,8 +86,14 @@ fn why_not(old: &Document, new: &Document, host: &HostFigures) -> Vec<String> {
         .collect()
 }
 
+/// Returns how often a benchmark exits, by the host that counts: each exit may cost an instruction more or less.
+fn exits(document: &Document, name: &str) -> f64 {
+    let figures = document.hosts.iter().flat_map(|host| &host.figures);
+    figures.filter(|figure| figure.name == name).filter_map(|figure| figure.exits).fold(0.0, f64::max)
+}
+
 impl Comparison {
-    fn hosts(&mut self, old: &HostFigures, new: &HostFigures) {
+    fn hosts(&mut self, old: &HostFigures, new: &HostFigures, document: &Document) {
         let mut unknown = 0;
         for figure in &new.figures {
             let [name, variant, surrounding, phase] = figure.key();
@@ -100,7 +106,7 @@ impl Comparison {
             let pair = [earlier.instructions.least, figure.instructions.least];
             // What never exits costs the same whatever the host is.
             let is_guests = !new.includes_host || figure.exits == Some(0.0);
-            let tolerance = if is_guests { 0.0 } else { TOLERANCE };
+            let tolerance = if is_guests { 0.0 } else { TOLERANCE * exits(document, name).max(1.0) };
             self.hold(what.clone(), &place, "instructions", &new.host, pair, tolerance);
             if let (Some(old), Some(exits)) = (earlier.exits, figure.exits) {
                 self.hold(what, &place, "exits", &new.host, [old, exits], 0.0);
