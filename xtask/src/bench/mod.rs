@@ -19,6 +19,7 @@ mod run;
 mod skipped;
 mod summary;
 mod timed;
+mod unique;
 mod versions;
 
 pub(crate) use budgets::{Budgets, RENEW};

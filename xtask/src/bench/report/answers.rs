@@ -3,10 +3,11 @@
 use maud::{Markup, html};
 
 use super::number::{count, difference, list, number};
-use super::view::{figure, library, many, unique};
+use super::view::{figure, library, many};
 use crate::bench::differences::{Difference, compared, is_leaf};
 use crate::bench::document::{Document, Figure, HostFigures};
 use crate::bench::init::cost_of_a_site;
+use crate::bench::unique::unique;
 
 /// A figure in large print, and what it is.
 struct Answer {

@@ -8,8 +8,8 @@ use super::chart::{Bar, Chart, Group, scale_of};
 use super::number::count;
 use super::section::{Section, folded, scrolling};
 use super::variant;
-use super::view::unique;
 use crate::bench::document::Document;
+use crate::bench::unique::unique;
 
 /// Draws the section, if the document has sizes.
 pub(super) fn section(document: &Document) -> Option<Section> {

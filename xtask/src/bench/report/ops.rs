@@ -10,9 +10,10 @@ use super::scale::Scale;
 use super::section::{Section, folded};
 use super::table;
 use super::variant::{VARIANTS, class};
-use super::view::{SURROUNDINGS, bare, figure, names, names_anywhere, short, unique, variants};
+use super::view::{SURROUNDINGS, bare, figure, names, names_anywhere, short, variants};
 use crate::bench::differences::is_leaf;
 use crate::bench::document::{Document, HostFigures, Kind};
+use crate::bench::unique::unique;
 
 /// Draws the section, if any op was measured.
 pub(super) fn section(document: &Document) -> Option<Section> {

@@ -6,11 +6,11 @@ use maud::{Markup, html};
 
 use super::number::{count, difference, list, number};
 use super::section::{Section, scrolling};
-use super::view::unique;
 use crate::bench::differences::{Difference, compared};
 use crate::bench::document::{Document, Figure};
 use crate::bench::notes::calls;
 use crate::bench::skipped::by_reason;
+use crate::bench::unique::unique;
 
 /// Draws the section of the differences.
 pub(super) fn differences(document: &Document) -> Option<Section> {

@@ -4,8 +4,9 @@ use maud::{Markup, html};
 
 use super::number::{count, number};
 use super::section::{folded, scrolling};
-use super::view::{names, surroundings, unique, variants};
+use super::view::{names, surroundings, variants};
 use crate::bench::document::{Counted, Figure, HostFigures, Kind};
+use crate::bench::unique::unique;
 
 /// Figures of one benchmark and variant, in the same phases.
 struct Row<'a> {

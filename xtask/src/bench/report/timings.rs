@@ -5,8 +5,8 @@ use maud::{Markup, html};
 use super::chart::{Bar, Chart, Group, scale_of};
 use super::number::ratio;
 use super::section::Section;
-use super::view::unique;
 use crate::bench::document::{Document, Timed};
+use crate::bench::unique::unique;
 
 /// Draws the section, if anything was timed.
 pub(super) fn section(document: &Document) -> Option<Section> {

@@ -2,6 +2,7 @@
 
 use super::variant;
 use crate::bench::document::{Document, Figure, HostFigures, Kind};
+use crate::bench::unique::unique;
 
 /// The surroundings of ops, in the order in which they are shown.
 pub(super) const SURROUNDINGS: [&str; 3] = ["loop", "function", "live"];
@@ -74,10 +75,4 @@ pub(super) fn short(name: &str) -> &str {
         Kind::Op => name,
         _ => name.split_once("::").map_or(name, |(_, short)| short),
     }
-}
-
-/// Removes what was there before, and keeps the order.
-pub(super) fn unique<'a>(words: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut seen = std::collections::HashSet::new();
-    words.filter(|word| seen.insert(*word)).collect()
 }

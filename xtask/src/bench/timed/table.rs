@@ -5,6 +5,7 @@ use std::io::{Write, stdout};
 use anyhow::Result;
 
 use crate::bench::document::Timed;
+use crate::bench::unique::unique;
 use crate::table::{Cell, Colour, Table};
 
 /// What stands for a candidate that a question does not have.
@@ -52,15 +53,4 @@ fn ratio(timed: &Timed) -> Cell {
 /// Splits the name of a question into its topic and the rest, which may be empty.
 fn split(timed: &Timed) -> (&str, &str) {
     timed.question.split_once('/').unwrap_or((&timed.question, ""))
-}
-
-/// Returns each of the names once, in the order in which they come.
-fn unique<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let mut all: Vec<&str> = Vec::new();
-    names.for_each(|name| {
-        if !all.contains(&name) {
-            all.push(name);
-        }
-    });
-    all
 }
