@@ -31,7 +31,8 @@ pub(super) fn sleep_types(table: &Table<'_>) -> Option<[u8; 2]> {
     None
 }
 
-/// Returns the first two numbers of the package that is declared, in `bytes` around a name.
+/// Returns the sleep types of the package that is declared, in `bytes` around a name: its first two numbers, or the
+/// two low bytes of its only one.
 fn declaration(bytes: [u8; BEFORE + NAME.len() + BEHIND]) -> Option<[u8; 2]> {
     let (before, behind) = bytes.split_at(BEFORE);
     if !matches!(before, [_, NAME_OP] | [NAME_OP, ROOT]) {
@@ -45,23 +46,28 @@ fn declaration(bytes: [u8; BEFORE + NAME.len() + BEHIND]) -> Option<[u8; 2]> {
     let [count, numbers @ ..] = rest.get(1 + more..)? else {
         return None;
     };
-    let (a, numbers) = number(numbers)?;
-    let b = match count {
+    let (first, numbers) = number(numbers)?;
+    let [a, b] = match count {
         0 => return None,
-        1 => a,
-        _ => number(numbers)?.0,
+        1 => [first & 0xff, first >> 8 & 0xff],
+        _ => [first, number(numbers)?.0],
     };
-    Some([a, b])
+    Some([sleep_type(a)?, sleep_type(b)?])
 }
 
-/// Returns a sleep type, of three bits, and what stands behind it.
-fn number(bytes: &[u8]) -> Option<(u8, &[u8])> {
-    let (value, rest) = match bytes {
+/// Returns a number as a sleep type, which has three bits.
+fn sleep_type(number: u32) -> Option<u8> {
+    u8::try_from(number).ok().filter(|number| *number <= 7)
+}
+
+/// Returns a number, and what stands behind it.
+fn number(bytes: &[u8]) -> Option<(u32, &[u8])> {
+    Some(match bytes {
         [value @ (0 | 1), rest @ ..] => (u32::from(*value), rest),
         [0x0a, value, rest @ ..] => (u32::from(*value), rest),
         [0x0b, low, high, rest @ ..] => (u32::from(u16::from_le_bytes([*low, *high])), rest),
         [0x0c, b0, b1, b2, b3, rest @ ..] => (u32::from_le_bytes([*b0, *b1, *b2, *b3]), rest),
+        [0xff, rest @ ..] => (u32::MAX, rest),
         _ => return None,
-    };
-    Some((u8::try_from(value).ok().filter(|value| *value <= 7)?, rest))
+    })
 }

@@ -163,16 +163,35 @@ fn numbers_of_every_length_are_read() {
         (b"\x12\x0a\x02\x0b\x05\0\x0b\x07\0", Some([5, 7])),
         (b"\x12\x0c\x02\x0c\x05\0\0\0\x0c\x03\0\0\0", Some([5, 3])),
         (b"\x12\x4a\0\x02\x0a\x05\x0a\x05", Some([5, 5])),
-        (b"\x12\x03\x01\x0a\x05", Some([5, 5])),
         (b"\x12\x02\0", None),
         (b"\x12\x06\x02\x0a\x08\0", None),
         (b"\x12\x06\x02\x0b\x05\x01\0", None),
         (b"\x12\x06\x02\x0e\x05\x01\0", None),
+        (b"\x12\x04\x02\x01\xff", None),
         (b"\x14\x06\x02\0\0", None),
         (b"\x12", None),
         (b"\x12\x04\x02\0", Some([0, 0])),
     ] {
         assert_eq!(with_code(&[b".\x08_S5_", package].concat()), types, "{package:x?}");
+    }
+}
+
+#[test]
+fn one_number_alone_holds_both_sleep_types() {
+    for (package, types) in [
+        (&b"\x12\x05\x01\x0b\x05\x07"[..], Some([5, 7])),
+        (b"\x12\x45\0\x01\x0b\x05\x07", Some([5, 7])),
+        (b"\x12\x07\x01\x0c\x05\x07\0\0", Some([5, 7])),
+        (b"\x12\x07\x01\x0c\x05\x07\xff\xff", Some([5, 7])),
+        (b"\x12\x04\x01\x0a\x05", Some([5, 0])),
+        (b"\x12\x03\x01\0", Some([0, 0])),
+        (b"\x12\x03\x01\x01", Some([1, 0])),
+        (b"\x12\x03\x01\xff", None),
+        (b"\x12\x05\x01\x0b\x08\x07", None),
+        (b"\x12\x05\x01\x0b\x05\x08", None),
+    ] {
+        assert_eq!(with_code(&[b".\x08_S5_", package].concat()), types, "{package:x?}");
+        assert_eq!(with_code(&[b"\x08\\_S5_", package].concat()), types, "{package:x?}");
     }
 }
 
