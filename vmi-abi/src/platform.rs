@@ -22,6 +22,9 @@ pub unsafe trait Platform: Sync {
 
     /// Writes `bytes` to the text at `place`, which may be read-only at all other times.
     ///
+    /// A site may lie across two pages, and then so do the bytes: a writer that reaches the text by an alias of a page
+    /// has to split them, because pages that are neighbours in the text need not be so in memory.
+    ///
     /// # Safety
     ///
     /// - Called inside [`edit_text`](Self::edit_text).

@@ -3,6 +3,8 @@
 // UNSAFETY: edits a text that is data.
 #![expect(unsafe_code)]
 
+mod alias;
+
 use core::{ops::Range, ptr};
 use std::{boxed::Box, cell::UnsafeCell, vec::Vec};
 
