@@ -9,6 +9,7 @@
 #![expect(unsafe_code)]
 
 use core::arch::{asm, naked_asm};
+use x86_64::registers::control::Cr4Flags;
 
 /// Returns RFLAGS.
 #[inline]
@@ -106,6 +107,34 @@ control_registers! {
     "cr2" read_cr2 write_cr2;
     "cr3" read_cr3 write_cr3;
     "cr4" read_cr4 write_cr4;
+}
+
+/// Loads CR3 with its own value, masked from interrupts: a handler that runs another thread in between would have the
+/// CR3 of then loaded into whatever address space and PCID are in force when this goes on.
+///
+/// Naked, because a block that pushes would have the compiler align the stack, for two more instructions.
+#[unsafe(naked)]
+pub(crate) extern "sysv64" fn reload_cr3() {
+    naked_asm!("pushfq", "cli", "mov rax, cr3", "mov cr3, rax", "popfq", "ret")
+}
+
+/// Flips CR4.PGE and back, masked from interrupts: a handler that changes CR4 in between would have its change undone.
+///
+/// Naked for the same reason.
+#[unsafe(naked)]
+pub(crate) extern "sysv64" fn toggle_cr4_pge() {
+    naked_asm!(
+        "pushfq",
+        "cli",
+        "mov rax, cr4",
+        "mov rcx, rax",
+        "xor rcx, {pge}",
+        "mov cr4, rcx",
+        "mov cr4, rax",
+        "popfq",
+        "ret",
+        pge = const Cr4Flags::PAGE_GLOBAL.bits(),
+    )
 }
 
 /// Reads an MSR.

@@ -1,16 +1,12 @@
 //! Page-table entries and this CPU's TLB.
 
-// UNSAFETY: writes page-table entries and CR4.
+// UNSAFETY: writes page-table entries, and executes INVPCID.
 #![expect(unsafe_code)]
 
 use crate::{Native, insn};
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use vmi_abi::{Cpu, Mmu};
-use x86_64::instructions::{
-    interrupts::without_interrupts,
-    tlb::{InvPcidCommand, flush_pcid},
-};
-use x86_64::registers::control::Cr4Flags;
+use x86_64::instructions::tlb::{InvPcidCommand, flush_pcid};
 
 impl Mmu for Native {
     #[inline]
@@ -24,33 +20,23 @@ impl Mmu for Native {
         insn::invlpg(address);
     }
 
-    /// Reloads CR3 as it is, with the PCID in it: `x86_64::instructions::tlb::flush_all` would lose that.
+    /// Reloads CR3 as it is, with the PCID in it: `x86_64::instructions::tlb::flush_all` would lose that. Bit 63, which
+    /// would keep the entries, reads 0.
     #[inline]
     fn flush_local() {
-        // SAFETY: the value is the one in force.
-        unsafe { insn::write_cr3(insn::read_cr3()) };
+        insn::reload_cr3();
     }
 
     /// Drops everything, of all PCIDs: Intel SDM, volume 3, "Operations that Invalidate TLBs and
-    /// Paging-Structure Caches".
+    /// Paging-Structure Caches". Every change of CR4.PGE does so, also from 0 to 1.
     fn flush_global() {
         if has_invpcid() {
             // SAFETY: CPUID says that the instruction exists.
             unsafe { flush_pcid(InvPcidCommand::All) };
         } else {
-            // An interrupt handler that changes CR4 in between would have its change undone.
-            without_interrupts(toggle_global_pages);
+            insn::toggle_cr4_pge();
         }
     }
-}
-
-/// Flips CR4.PGE and back: every change of the bit drops all entries, also where it was clear before.
-fn toggle_global_pages() {
-    let cr4 = insn::read_cr4();
-    // SAFETY: no mapping depends on the bit, only whether entries outlive a change of CR3.
-    unsafe { insn::write_cr4(cr4 ^ Cr4Flags::PAGE_GLOBAL.bits()) };
-    // SAFETY: the value was in force before.
-    unsafe { insn::write_cr4(cr4) };
 }
 
 /// Tells whether the CPU has INVPCID: CPUID leaf 7, EBX bit 10; asked once.

@@ -18,6 +18,7 @@ use super::{
     console::line,
     descriptors::Stack,
     exit::{Code, exit},
+    insn::steps,
     timer,
 };
 
@@ -78,6 +79,7 @@ const NAMES: [&str; 22] = [
 /// Bit `n` says that the CPU pushes an error code for vector `n`. Source: the same table.
 const ERROR_CODES: u64 = 1 << 8 | 1 << 10 | 1 << 11 | 1 << 12 | 1 << 13 | 1 << 14 | 1 << 17 | 1 << 21;
 
+const DEBUG: u64 = 1;
 pub const INVALID_OPCODE: u64 = 6;
 const DOUBLE_FAULT: u64 = 8;
 const NON_MASKABLE: u64 = 2;
@@ -222,6 +224,9 @@ extern "sysv64" fn on_exception(frame: &mut Frame) {
         && let Some(landing) = vmi::fixup::landing(frame.rip)
     {
         frame.rip = landing;
+        return;
+    }
+    if frame.vector == DEBUG && steps::take(frame.rip, frame.rflags) {
         return;
     }
     let landing = EXPECTED[1].load(Relaxed);

@@ -3,14 +3,15 @@
 // UNSAFETY: changes the mapping of the window.
 #![expect(unsafe_code)]
 
-use vmi_abi::Mmu;
+use vmi_abi::{Irq, Mmu};
 use vmi_native::Native;
 use x86_64::VirtAddr;
 
 use super::{Check, PASSED};
 use crate::kernel::{
+    insn::steps,
     paging::{GLOBAL, PRESENT, Page, WINDOW, WRITABLE, window_entry},
-    tally::{Outcome, Verdict, equal},
+    tally::{Outcome, Verdict, equal, holds},
 };
 
 pub const CHECKS: &[Check] = &[
@@ -18,7 +19,11 @@ pub const CHECKS: &[Check] = &[
     ("mmu::flush_page", flush_page),
     ("mmu::flush_local", flush_local),
     ("mmu::flush_global", flush_global),
+    ("a flush lets no interrupt in between", flushes_are_not_interrupted),
 ];
+
+/// The interrupt flag of RFLAGS.
+const IF: u64 = 1 << 9;
 
 /// Two frames that hold their own marks.
 static FRAMES: [Page; 2] = [const { Page::new() }; 2];
@@ -84,4 +89,29 @@ fn flush_local() -> Verdict {
 
 fn flush_global() -> Verdict {
     flushed_by(vmi::mmu::flush_global, GLOBAL)
+}
+
+/// A thread that was preempted between the read of a control register and the write would load a stale value.
+fn flushes_are_not_interrupted() -> Verdict {
+    extern "sysv64" fn local() {
+        vmi::mmu::flush_local();
+    }
+    extern "sysv64" fn global() {
+        vmi::mmu::flush_global();
+    }
+    for flush in [local, global] {
+        for enabled in [true, false] {
+            if enabled {
+                <Native as Irq>::enable();
+            }
+            let before = <Native as Irq>::save();
+            let steps = steps::through(flush);
+            let after = <Native as Irq>::save();
+            <Native as Irq>::disable();
+            holds("it was executed in steps", steps.taken > 1)?;
+            equal("writes that an interrupt may precede", steps.interruptible, 0_u64)?;
+            equal("interrupt flag behind", after & IF, before & IF)?;
+        }
+    }
+    Ok(PASSED)
 }

@@ -12,3 +12,4 @@ pub mod leave;
 pub mod port;
 pub mod selftest;
 pub mod shadow;
+pub mod steps;
