@@ -47,7 +47,8 @@ cpu Cpu {
     10 write_cr2 [unsafe] leaf (value: u64 = ["rdi" 0..64]) -> () = [] "mov cr2, rdi";
     /// Returns CR3.
     11 read_cr3 [] leaf () -> u64 = [value: "rax" 0..64] "mov rax, cr3";
-    /// Sets CR3, which flushes the non-global entries of this CPU's TLB.
+    /// Sets CR3, which flushes from this CPU's TLB the entries of the PCID named that are not global; with CR4.PCIDE
+    /// and bit 63 of the value set, none.
     12 write_cr3 [unsafe] leaf (value: u64 = ["rdi" 0..64]) -> () = [] "mov cr3, rdi";
     /// Returns CR4.
     13 read_cr4 [] leaf () -> u64 = [value: "rax" 0..64] "mov rax, cr4";
@@ -73,11 +74,11 @@ cpu Cpu {
 mmu Mmu {
     /// Stores a page-table entry.
     22 set_entry [unsafe] leaf (entry: *mut u64 = ["rdi" 0..64], value: u64 = ["rsi" 0..64]) -> () = [] "mov [rdi], rsi";
-    /// Flushes the page at a virtual address from this CPU's TLB, also if it is global.
+    /// Flushes the page at a virtual address from this CPU's TLB: the entries of the current PCID, and global ones.
     23 flush_page [] leaf (address: u64 = ["rdi" 0..64]) -> () = [] "invlpg [rdi]";
-    /// Flushes this CPU's TLB but for global pages.
+    /// Flushes from this CPU's TLB the entries of the current PCID that are not global.
     24 flush_local [] call () -> () = [] "";
-    /// Flushes this CPU's TLB with global pages.
+    /// Flushes this CPU's TLB: the entries of every PCID, and global ones.
     25 flush_global [] call () -> () = [] "";
 }
 

@@ -53,7 +53,10 @@ pub fn read_cr3() -> u64 {
     sites::cpu::read_cr3()
 }
 
-/// Sets CR3, which flushes the non-global entries of this CPU's TLB.
+/// Sets CR3, which flushes from this CPU's TLB the entries of the PCID named that are not global.
+///
+/// Without CR4.PCIDE there is one PCID, 0. With it, the low 12 bits of the value name one, and bit 63 of the value says
+/// that nothing is flushed; read back, that bit is 0. Source: Intel SDM, Volume 3, "Process-Context Identifiers (PCIDs)".
 ///
 /// # Safety
 ///

@@ -1,4 +1,9 @@
 //! Page-table entries and this CPU's TLB.
+//!
+//! With CR4.PCIDE the entries of the TLB belong to the PCID that CR3 names when they are made, except those of global
+//! pages; without it, all belong to PCID 0. The three flushes reach more and more of them, and with the entries always
+//! the caches of higher levels of the page tables. A thread may be preempted anywhere in them: each acts on the CPU, the
+//! address space and the PCID that are in force at one moment of the call, and changes none of them.
 
 // UNSAFETY: hands on the contract of a store to a page table.
 #![expect(unsafe_code)]
@@ -19,19 +24,23 @@ pub unsafe fn set_entry(entry: *mut u64, value: u64) {
     unsafe { sites::mmu::set_entry(entry, value) }
 }
 
-/// Flushes the page at a virtual address from this CPU's TLB, also if it is global.
+/// Flushes the page at a virtual address from this CPU's TLB: the entries of the current PCID, and global ones.
+///
+/// What other PCIDs have of the page stays.
 #[inline(always)]
 pub fn flush_page(address: VirtAddr) {
     sites::mmu::flush_page(address.as_u64())
 }
 
-/// Flushes this CPU's TLB but for global pages.
+/// Flushes from this CPU's TLB the entries of the current PCID that are not global: the current address space.
+///
+/// Global pages and what other PCIDs have may stay.
 #[inline(always)]
 pub fn flush_local() {
     sites::mmu::flush_local()
 }
 
-/// Flushes this CPU's TLB with global pages.
+/// Flushes this CPU's TLB: the entries of every PCID, and global ones.
 #[inline(always)]
 pub fn flush_global() {
     sites::mmu::flush_global()

@@ -3,9 +3,9 @@
 // UNSAFETY: changes the mapping of the window.
 #![expect(unsafe_code)]
 
-use vmi_abi::{Irq, Mmu};
+use vmi_abi::{Cpu, Irq, Mmu};
 use vmi_native::Native;
-use x86_64::VirtAddr;
+use x86_64::{VirtAddr, registers::control::Cr4Flags};
 
 use super::{Check, PASSED};
 use crate::kernel::{
@@ -19,6 +19,7 @@ pub const CHECKS: &[Check] = &[
     ("mmu::flush_page", flush_page),
     ("mmu::flush_local", flush_local),
     ("mmu::flush_global", flush_global),
+    ("mmu::flush_global without CR4.PGE", flush_global_without_global_pages),
     ("a flush lets no interrupt in between", flushes_are_not_interrupted),
 ];
 
@@ -27,10 +28,10 @@ const IF: u64 = 1 << 9;
 
 /// Two frames that hold their own marks.
 static FRAMES: [Page; 2] = [const { Page::new() }; 2];
-const MARKS: [u64; 2] = [0x1111_2222_3333_4444, 0x5555_6666_7777_8888];
+pub(super) const MARKS: [u64; 2] = [0x1111_2222_3333_4444, 0x5555_6666_7777_8888];
 
 /// Maps the window to the first frame, and reads its mark through it.
-fn map_first(flags: u64) -> Result<*mut u64, crate::kernel::tally::Failure> {
+pub(super) fn map_first(flags: u64) -> Result<*mut u64, crate::kernel::tally::Failure> {
     for (frame, mark) in FRAMES.iter().zip(MARKS) {
         // SAFETY: the frames are for this alone.
         unsafe { frame.entry(0).write_volatile(mark) };
@@ -47,8 +48,14 @@ fn leading_to(frame: usize, flags: u64) -> u64 {
     FRAMES[frame].physical() | PRESENT | WRITABLE | flags
 }
 
+/// Maps the window to the second frame, behind the TLB's back.
+pub(super) fn remap(entry: *mut u64, flags: u64) {
+    // SAFETY: nothing else uses the window, and the entry is what [`map_first`] returned.
+    unsafe { entry.write_volatile(leading_to(1, flags)) };
+}
+
 /// Returns what the window shows.
-fn seen() -> u64 {
+pub(super) fn seen() -> u64 {
     let window = core::ptr::with_exposed_provenance::<u64>(WINDOW);
     // SAFETY: the window is mapped to one of the frames.
     unsafe { window.read_volatile() }
@@ -71,8 +78,7 @@ fn set_entry() -> Verdict {
 /// nothing was shown.
 fn flushed_by(flush: fn(), flags: u64) -> Verdict {
     let entry = map_first(flags)?;
-    // SAFETY: nothing else uses the window.
-    unsafe { entry.write_volatile(leading_to(1, flags)) };
+    remap(entry, flags);
     let stale = seen() == MARKS[0];
     flush();
     equal("behind the flush", seen(), MARKS[1])?;
@@ -89,6 +95,20 @@ fn flush_local() -> Verdict {
 
 fn flush_global() -> Verdict {
     flushed_by(vmi::mmu::flush_global, GLOBAL)
+}
+
+/// What flips CR4.PGE must flush from either side, and leave the bit as it was.
+fn flush_global_without_global_pages() -> Verdict {
+    let before = <Native as Cpu>::read_cr4();
+    let without = before & !Cr4Flags::PAGE_GLOBAL.bits();
+    // SAFETY: nothing depends on entries that outlive a change of CR3.
+    unsafe { <Native as Cpu>::write_cr4(without) };
+    let verdict = flush_global();
+    let behind = <Native as Cpu>::read_cr4();
+    // SAFETY: the value from before.
+    unsafe { <Native as Cpu>::write_cr4(before) };
+    equal("CR4 behind the flush", behind, without)?;
+    verdict
 }
 
 /// A thread that was preempted between the read of a control register and the write would load a stale value.

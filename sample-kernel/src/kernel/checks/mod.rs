@@ -8,6 +8,7 @@ pub mod irq;
 pub mod kvm;
 pub mod mmu;
 pub mod msr;
+pub mod pcid;
 pub mod time;
 
 use vmi::{Op, Report};
@@ -20,11 +21,12 @@ pub type Check = (&'static str, fn() -> Verdict);
 /// The verdict of a check that saw what it should.
 pub const PASSED: Outcome = Outcome::Passed;
 
-const ALL: [&[Check]; 8] = [
+const ALL: [&[Check]; 9] = [
     irq::CHECKS,
     cpu::CHECKS,
     msr::CHECKS,
     mmu::CHECKS,
+    pcid::CHECKS,
     time::CHECKS,
     apic::CHECKS,
     io::CHECKS,
