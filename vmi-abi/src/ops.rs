@@ -25,7 +25,7 @@ irq Irq {
     1 restore [unsafe] leaf (flags: u64 = ["stack" 0..64]) -> () = [] "popfq";
     /// Disables maskable interrupts.
     2 disable [] leaf () -> () = [] "cli";
-    /// Enables maskable interrupts, from behind the next instruction on.
+    /// Enables maskable interrupts, from behind the next instruction on or earlier: no shadow may be relied on.
     3 enable [] leaf () -> () = [] "sti";
     /// Enables maskable interrupts and halts until one arrives, with none lost between the two.
     4 wait [] call () -> () = [] "sti; hlt";

@@ -53,7 +53,11 @@ pub fn disable() {
     sites::irq::disable()
 }
 
-/// Enables maskable interrupts, from behind the next instruction on.
+/// Enables maskable interrupts.
+///
+/// One that is pending comes in front of the next instruction or behind it. The native instruction, `sti`, has a shadow that
+/// covers the next instruction; a function that a backend puts in its place spends it on its own return. So nothing may
+/// rely on the shadow: to halt without losing an interrupt there is [`wait`].
 #[inline(always)]
 pub fn enable() {
     sites::irq::enable()

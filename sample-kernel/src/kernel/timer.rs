@@ -70,6 +70,11 @@ pub fn ticks() -> u64 {
     TICKS.load(Relaxed)
 }
 
+/// Returns the counter of the timer interrupts that were handled.
+pub fn counter() -> &'static AtomicU64 {
+    &TICKS
+}
+
 /// Has the next timer interrupt ended by `vmi::apic::eoi`.
 pub fn end_next_by_op() {
     BY_OP.store(true, Relaxed);

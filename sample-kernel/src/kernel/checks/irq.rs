@@ -1,11 +1,13 @@
 //! Checks of the interrupt flag, of waiting, and of the return from an interrupt.
 
+use core::sync::atomic::AtomicU64;
+
 use vmi_abi::Irq;
 use vmi_native::Native;
 
 use super::{Check, PASSED};
 use crate::kernel::{
-    insn::leave::leave_by_frame,
+    insn::{leave::leave_by_frame, shadow},
     tally::{Verdict, equal, holds},
     timer,
 };
@@ -15,6 +17,7 @@ pub const CHECKS: &[Check] = &[
     ("irq::restore", restore),
     ("irq::disable", disable),
     ("irq::enable", enable),
+    ("irq::enable and a pending interrupt", enable_with_one_pending),
     ("irq::wait", wait),
     ("irq::halt", halt),
     ("irq::leave", leave),
@@ -83,6 +86,24 @@ fn enable() -> Verdict {
         equal("flag", flag(), true)?;
         Ok(PASSED)
     })
+}
+
+/// An interrupt that is pending comes at the latest behind the first instruction that follows, which natively stands in
+/// the shadow of `sti`: a function that is called instead spends the shadow on its return.
+fn enable_with_one_pending() -> Verdict {
+    let first = |enable: extern "sysv64" fn(&'static AtomicU64) -> shadow::Looks| {
+        <Native as Irq>::disable();
+        timer::request();
+        timer::until_pending();
+        let before = timer::ticks();
+        let looks = enable(timer::counter());
+        equal("interrupts at the second instruction", looks.second - before, 1_u64)?;
+        Ok(looks.first - before)
+    };
+    first(shadow::by_op)?;
+    equal("interrupts at the first instruction behind sti", first(shadow::by_instruction)?, 0_u64)?;
+    equal("interrupts at the first instruction behind a call", first(shadow::by_call)?, 1_u64)?;
+    Ok(PASSED)
 }
 
 /// An interrupt that is already pending when `wait` is called must end it. If it were lost between enabling and
