@@ -39,7 +39,7 @@ pub struct Options {
     /// A further module; may be given again
     #[arg(long, value_name = "FILE")]
     module: Vec<PathBuf>,
-    /// Leave out: serial, exit, reset, power, pvpanic, rtc
+    /// Leave out: serial, wide-serial, exit, reset, power, pvpanic, rtc
     #[arg(long, value_name = "DEVICE")]
     without: Vec<Name>,
     /// End the guest after so many seconds

@@ -46,9 +46,9 @@ impl Devices {
 
     fn read_byte(&mut self, first: u16, width: usize, port: u16) -> u8 {
         let begins = |range: &Range<u16>| range.contains(&first) && range.contains(&port);
-        let Present { exit, reset, power, pvpanic, rtc, .. } = self.present;
+        let Present { wide_serial, exit, reset, power, pvpanic, rtc, .. } = self.present;
         match port {
-            _ if begins(&layout::SERIAL) => match &mut self.serial {
+            _ if begins(&layout::SERIAL) && (width == 1 || wide_serial) => match &mut self.serial {
                 Some(serial) => serial.read((port - layout::SERIAL.start) as u8),
                 None => 0xff,
             },
@@ -63,9 +63,9 @@ impl Devices {
 
     fn write_byte(&mut self, first: u16, width: usize, port: u16, value: u8) -> Effect {
         let begins = |range: &Range<u16>| range.contains(&first) && range.contains(&port);
-        let Present { exit, reset, power, pvpanic, rtc, .. } = self.present;
+        let Present { wide_serial, exit, reset, power, pvpanic, rtc, .. } = self.present;
         match port {
-            _ if begins(&layout::SERIAL) => {
+            _ if begins(&layout::SERIAL) && (width == 1 || wide_serial) => {
                 if let Some(serial) = &mut self.serial {
                     serial.write((port - layout::SERIAL.start) as u8, value);
                 }
@@ -115,6 +115,24 @@ mod tests {
                 assert_eq!(devices.write(port, &vec![0xff; width]), None, "port {port:#x}");
             }
         }
+    }
+
+    #[test]
+    fn a_serial_port_that_is_not_wide_takes_bytes_alone() {
+        const SCRATCH: u16 = layout::SERIAL.end - 1;
+        let stop = Arc::new(AtomicBool::new(false));
+        let console = Arc::new(Mutex::new(Console::new(Box::new(std::io::sink()), stop)));
+        let serial = Serial::new(EventFd::new(EFD_NONBLOCK).unwrap(), console);
+        let mut present = Present::ALL;
+        present.without(super::super::Name::WideSerial);
+        let mut devices = Devices::new(present, Some(serial));
+        let mut data = [0; 2];
+        devices.write(SCRATCH, &[0xa5]);
+        devices.write(SCRATCH - 1, &[0, 0x3c]);
+        devices.read(SCRATCH - 1, &mut data);
+        assert_eq!(data, [0xff; 2]);
+        devices.read(SCRATCH, &mut data[..1]);
+        assert_eq!(data[0], 0xa5);
     }
 
     #[test]

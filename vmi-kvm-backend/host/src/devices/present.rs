@@ -7,6 +7,8 @@ use crate::error::{Error, Result};
 pub enum Name {
     /// COM1.
     Serial,
+    /// COM1 for accesses of more than a byte.
+    WideSerial,
     /// The exit port.
     Exit,
     /// The reset register.
@@ -21,8 +23,9 @@ pub enum Name {
 
 impl Name {
     /// All of them, with what an option calls them.
-    pub const ALL: [(&'static str, Self); 6] = [
+    pub const ALL: [(&'static str, Self); 7] = [
         ("serial", Self::Serial),
+        ("wide-serial", Self::WideSerial),
         ("exit", Self::Exit),
         ("reset", Self::Reset),
         ("power", Self::Power),
@@ -48,6 +51,8 @@ impl std::str::FromStr for Name {
 pub struct Present {
     /// COM1.
     pub serial: bool,
+    /// Whether an access of COM1 that is wider than its registers is split up.
+    pub wide_serial: bool,
     /// The exit port.
     pub exit: bool,
     /// The reset register.
@@ -62,13 +67,21 @@ pub struct Present {
 
 impl Present {
     /// All devices.
-    pub const ALL: Self =
-        Self { serial: true, exit: true, reset: true, power: true, pvpanic: true, rtc: true };
+    pub const ALL: Self = Self {
+        serial: true,
+        wide_serial: true,
+        exit: true,
+        reset: true,
+        power: true,
+        pvpanic: true,
+        rtc: true,
+    };
 
     /// Leaves a device out.
     pub fn without(&mut self, device: Name) {
         let place = match device {
             Name::Serial => &mut self.serial,
+            Name::WideSerial => &mut self.wide_serial,
             Name::Exit => &mut self.exit,
             Name::Reset => &mut self.reset,
             Name::Power => &mut self.power,
