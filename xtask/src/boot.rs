@@ -33,6 +33,8 @@ pub(crate) struct Boot {
     pub(crate) image: PathBuf,
     /// The kernel command line.
     pub(crate) arguments: String,
+    /// What the image prints to; another machine than QEMU's has COM1 alone.
+    pub(crate) console: Console,
     /// How long the image may take, not counting the start of the rig.
     pub(crate) limit: Duration,
     /// Memory of the machine in MiB.
@@ -46,6 +48,15 @@ pub(crate) struct Boot {
     /// Makes the time-stamp counter count instructions: those of the emulated CPU, which in the rig runs the host's
     /// kernel as well.
     pub(crate) counts_instructions: bool,
+}
+
+/// The device behind which the image's console is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Console {
+    /// The first serial port.
+    Com1,
+    /// The port that prints its bytes; there is no COM1 then.
+    DebugPort,
 }
 
 /// What came of one boot.
@@ -111,6 +122,7 @@ impl Boot {
             cpu: host.cpu.to_owned(),
             image: image.to_owned(),
             arguments: String::new(),
+            console: Console::Com1,
             limit: host.limit,
             memory_mib: 256,
             vmm_arguments: Vec::new(),
@@ -169,12 +181,16 @@ impl Boot {
 
     /// Returns the arguments for QEMU, with the image at that path and the console on that character device.
     pub(crate) fn qemu_arguments(&self, image: &str, console: &str) -> Vec<String> {
+        let (device, value) = match self.console {
+            Console::Com1 => ("-serial", format!("chardev:{console}")),
+            Console::DebugPort => ("-device", format!("isa-debugcon,iobase=0xe9,chardev={console}")),
+        };
         let mut arguments: Vec<String> = [
             ("-accel", self.host.accelerator),
             ("-cpu", &self.cpu),
             ("-machine", &format!("{}{}", self.machine, self.machine_options)),
             ("-m", &format!("{}M", self.memory_mib)),
-            ("-serial", &format!("chardev:{console}")),
+            (device, &value),
             ("-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
             ("-kernel", image),
             ("-append", &self.arguments),

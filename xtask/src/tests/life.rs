@@ -4,7 +4,7 @@
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::run::{Context, Outcome, Test};
-use crate::boot::{Boot, Ending, Run};
+use crate::boot::{Boot, Console, Ending, Run};
 use crate::console::{Report, Sites};
 use crate::full_run::{epoch, judge};
 use crate::host::{Host, Machine, Vmm};
@@ -18,6 +18,8 @@ pub(super) const TESTS: &[Test] = &[
     Test { name: "life::words_on_the_command_line_forbid_things", run: forbidden },
     Test { name: "life::the_power_switch_works_in_every_phase", run: power_in_every_phase },
     Test { name: "life::row_27_microvm_without_legacy_devices", run: without_legacy_devices },
+    Test { name: "life::row_27_a_machine_without_com1", run: without_com1 },
+    Test { name: "life::row_27_com1_that_takes_bytes_alone", run: bytewise_com1 },
     Test { name: "life::firmware_leaves_no_clock_page_behind", run: firmware },
 ];
 
@@ -145,6 +147,34 @@ fn without_legacy_devices(context: &mut Context) -> Result<Outcome> {
         ensure!(skipped("after/time::wall_clock") == (host != "kvm"), "{host}: {:?}", report.skipped);
     }
     Ok(Outcome::Passed)
+}
+
+/// What could not be done natively either is skipped; what is said comes by the debug port.
+fn without_com1(context: &mut Context) -> Result<Outcome> {
+    for host in ["bare", "tcg"] {
+        let mut boot = boot(context, host)?;
+        boot.console = Console::DebugPort;
+        are_skipped(&judge(&boot.run()?)?, &["in8", "in16", "in32", "out8", "out16", "out32"])?;
+    }
+    Ok(Outcome::Passed)
+}
+
+fn bytewise_com1(context: &mut Context) -> Result<Outcome> {
+    let mut boot = boot(context, "vmi")?;
+    boot.vmm_arguments = ["--without", "wide-serial"].map(str::to_owned).to_vec();
+    are_skipped(&judge(&boot.run()?)?, &["in16", "in32", "out16", "out32"])?;
+    Ok(Outcome::Passed)
+}
+
+/// Demands that exactly these checks of port accesses were skipped, in every phase.
+fn are_skipped(report: &Report, ops: &[&str]) -> Result<()> {
+    let phases = ["before", "after", "teardown"].into_iter();
+    let expected: Vec<String> =
+        phases.flat_map(|phase| ops.iter().map(move |op| format!("{phase}/io::{op}"))).collect();
+    let skipped: Vec<&String> =
+        report.skipped.iter().map(|(name, _)| name).filter(|name| name.contains("/io::")).collect();
+    ensure!(skipped.iter().copied().eq(&expected), "{skipped:?}");
+    Ok(())
 }
 
 /// SeaBIOS registers a clock page on pc and q35; with and without a clock of ours, none may be left.
