@@ -21,8 +21,6 @@
 .type pvh_start, @function
 pvh_start:
     cld
-    mov ax, ds
-    mov ss, ax
     # No stack is given: the first word of the start info serves as one, just long enough to learn where we are.
     mov ecx, [ebx]
     lea esp, [ebx + 4]
