@@ -139,7 +139,9 @@ impl<'a> List<'a> {
             check_sum(read, rsdp, bytes)?;
             let xsdt = u64::from_le_bytes(xsdt);
             if xsdt != 0 {
-                return Ok(Self { table: Table::at(read, xsdt)?.named(*b"XSDT")?, entry_bytes: 8 });
+                // Its name is not looked at: Xen makes its dom0's list out of the firmware's XSDT, and where that has
+                // only an RSDT, as QEMU's, out of whatever lies at address 0.
+                return Ok(Self { table: Table::at(read, xsdt)?, entry_bytes: 8 });
             }
         }
         let rsdt = u32::from_le_bytes(rsdt).into();
