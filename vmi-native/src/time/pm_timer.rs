@@ -52,6 +52,24 @@ impl Reference for PmTimer {
         // SAFETY: the caller of `set_pm_timer` ensured that reading the port is harmless.
         let ticks = unsafe { insn::in32(self.port) };
         let after = insn::lfence_rdtsc();
-        Some(Sample { before, ticks, after })
+        is_answered(ticks).then_some(Sample { before, ticks, after })
+    }
+}
+
+/// Tells whether a timer answered: without one all bits are set, as where a hypervisor keeps the port from its guest.
+/// A timer of 32 bits says so once in 20 minutes, and then only the measurement is made anew.
+fn is_answered(ticks: u32) -> bool {
+    ticks != u32::MAX
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_nobody_answers_is_no_timer() {
+        assert!(!is_answered(u32::MAX));
+        assert!(is_answered(0xff_ffff));
+        assert!(is_answered(0));
     }
 }
