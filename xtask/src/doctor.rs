@@ -54,8 +54,7 @@ fn first_line(command: &mut Command) -> Option<String> {
 
 fn compiler() -> Finding {
     let wanted = env!("CARGO_PKG_RUST_VERSION");
-    let Some(version) = first_line(Command::new("rustc").arg("--version").current_dir(workspace::root()))
-    else {
+    let Some(version) = first_line(workspace::rustc().arg("--version")) else {
         return Finding::Missing(format!("install Rust {wanted} from https://rustup.rs"));
     };
     let numbers = |text: &str| text.split('.').map_while(|part| part.parse::<u32>().ok()).collect::<Vec<_>>();

@@ -11,10 +11,10 @@ use sha2::{Digest, Sha256};
 
 use crate::elf::Elf;
 use crate::progress::{Progress, say};
-use crate::{install, process, workspace};
+use crate::{install, process, remap, workspace};
 
 /// The package, and the program in it.
-const PACKAGE: &str = "sample-kernel";
+pub(crate) const PACKAGE: &str = "sample-kernel";
 
 /// The target of this machine's own programs, which serves where the bare-metal one cannot be had.
 pub(crate) const FALLBACK_TARGET: &str = "x86_64-unknown-linux-gnu";
@@ -122,22 +122,25 @@ pub(crate) fn build_linked(target: Target, profile: Profile, link: Link) -> Resu
     let (triple, profile) = triple(target, profile);
     let _progress =
         Progress::start(&format!("building the image for {triple} ({}, {})", profile.name(), link.name()));
-    run_build(&mut build_command(target, profile, link, PACKAGE), PACKAGE)
+    run_build(&mut build_command(target, profile, link, PACKAGE)?, PACKAGE)
 }
 
 /// Returns the cargo command that builds one program of the package.
-fn build_command(target: Target, profile: Profile, link: Link, program: &str) -> Command {
+fn build_command(target: Target, profile: Profile, link: Link, program: &str) -> Result<Command> {
     let (triple, profile) = triple(target, profile);
     let mut cargo = workspace::cargo();
     cargo.env("VMI_LINK", link.name());
     cargo.args(["build", "--package", PACKAGE, "--bin", program, "--message-format=json-render-diagnostics"]);
     cargo.args(["--target", triple, "--profile", profile.name()]);
-    if target == Target::Freestanding {
-        cargo.env("CARGO_ENCODED_RUSTFLAGS", FALLBACK_FLAGS.join("\x1f"));
-    } else if link == Link::Pie {
-        cargo.env("CARGO_ENCODED_RUSTFLAGS", "-Crelocation-model=pic");
-    }
-    cargo
+    let own: &[&str] = match (target, link) {
+        (Target::Freestanding, _) => &FALLBACK_FLAGS,
+        (Target::BareMetal, Link::Pie) => &["-Crelocation-model=pic"],
+        (Target::BareMetal, _) => &["-Crelocation-model=static"],
+    };
+    let flags: Vec<String> = own.iter().map(ToString::to_string).chain(remap::flags()?).collect();
+    // In the environment, where they take the place of whatever flags the user has for other programs.
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+    Ok(cargo)
 }
 
 /// Returns what cargo calls the target, and the profile that serves there.
@@ -181,7 +184,7 @@ pub(crate) fn build_sites() -> Result<[PathBuf; 2]> {
 /// Builds the program with that many sites if `others` of them are the library's own: how many those are depends on what
 /// the compiler inlines.
 fn build_sites_beside(target: Target, count: usize, others: usize) -> Result<PathBuf> {
-    let mut cargo = build_command(target, Profile::Release, Link::Default, SITES);
+    let mut cargo = build_command(target, Profile::Release, Link::Default, SITES)?;
     cargo.env("VMI_SITES", count.to_string()).env("VMI_SITES_OTHERS", others.to_string());
     let _progress = Progress::start(&format!("building an image of {count} sites"));
     run_build(&mut cargo, SITES)

@@ -111,10 +111,8 @@ pub(crate) fn firmware<'a>(names: &[&'a str]) -> Result<Vec<(&'a str, Option<Pat
 
 /// Tells whether the compiler has the bare-metal target.
 pub(crate) fn has_target(target: &str) -> Result<bool> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    let mut command = Command::new(rustc);
-    command.args(["--print", "target-libdir", "--target", target]).current_dir(workspace::root());
-    let directory = process::run_ok(&mut command)?.stdout;
+    let mut rustc = workspace::rustc();
+    let directory = process::run_ok(rustc.args(["--print", "target-libdir", "--target", target]))?.stdout;
     Ok(PathBuf::from(directory.trim()).is_dir())
 }
 

@@ -18,6 +18,7 @@ mod process;
 mod progress;
 mod qemu;
 mod qmp;
+mod remap;
 mod rig;
 mod startup;
 mod table;

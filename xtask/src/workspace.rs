@@ -30,6 +30,13 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// Makes a command of the compiler that cargo uses in the workspace.
+pub(crate) fn rustc() -> Command {
+    let mut command = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    command.current_dir(root());
+    command
+}
+
 /// Finds a program as the shell would.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let found = |path: PathBuf| path.is_file().then_some(path);

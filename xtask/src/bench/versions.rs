@@ -49,8 +49,7 @@ pub(super) fn linux() -> Option<(String, String)> {
 
 /// Returns the version of the compiler.
 fn rustc() -> Result<String> {
-    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
-    first_line(Command::new(rustc).arg("--version").current_dir(workspace::root()))
+    first_line(workspace::rustc().arg("--version"))
 }
 
 fn first_line(command: &mut Command) -> Result<String> {

@@ -17,6 +17,7 @@ mod leftovers;
 mod life;
 mod matrix;
 mod mutations;
+mod one_image;
 mod outside;
 mod program;
 mod registry;

@@ -3,14 +3,16 @@
 use super::run::Test;
 use super::{
     bench, budgets, damage, demos, disassembly, doors, init_cost, interruptions, kvm_cost, life, matrix,
-    mutations, outside, report, rows, sample_kernel, siteless, source, timings, trace, verdicts, vmi_run,
+    mutations, one_image, outside, report, rows, sample_kernel, siteless, source, timings, trace, verdicts,
+    vmi_run,
 };
 
 /// The tests in the order in which they run.
 pub(super) fn all() -> impl Iterator<Item = &'static Test> {
-    let topics: [&'static [Test]; 22] = [
+    let topics: [&'static [Test]; 23] = [
         source::TESTS,
         disassembly::TESTS,
+        one_image::TESTS,
         siteless::TESTS,
         init_cost::TESTS,
         kvm_cost::TESTS,
