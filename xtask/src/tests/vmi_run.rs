@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::run::{Context, Outcome, Test};
-use crate::boot::{Boot, Ending, Run};
+use crate::boot::{Boot, Ending, Run, run_all};
 use crate::console::Report;
 use crate::full_run::{epoch, judge};
 use crate::host::Host;
@@ -142,10 +142,15 @@ fn bad_host(context: &mut Context) -> Result<Outcome> {
         ("row_14", &["--clock", "paused"], Harm::None),
         ("row_15", &["--clock", "stale"], Harm::None),
     ];
-    for (row, options, harm) in hosts {
-        let mut boot = vmi(context, &epoch())?;
-        boot.vmm_arguments = options.iter().map(|word| (*word).to_owned()).collect();
-        survives(&boot.run()?, harm).with_context(|| format!("{row}, {}", options.join(" ")))?;
+    // What they share is a start of the rig; not all of them one, because the time of day is told to all at once.
+    for hosts in hosts.chunks(6) {
+        let mut boots = vec![vmi(context, &epoch())?; hosts.len()];
+        for (boot, (_, options, _)) in boots.iter_mut().zip(hosts) {
+            boot.vmm_arguments = options.iter().map(|word| (*word).to_owned()).collect();
+        }
+        for (run, (row, options, harm)) in run_all(&boots, &mut |_| Ok(()))?.iter().zip(hosts) {
+            survives(run, *harm).with_context(|| format!("{row}, {}", options.join(" ")))?;
+        }
     }
     Ok(Outcome::Passed)
 }
