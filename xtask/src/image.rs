@@ -1,9 +1,10 @@
 //! Builds the image and says what it is.
 
+use std::env;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
-use std::{env, fs};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -117,12 +118,31 @@ pub(crate) fn build(target: Target, profile: Profile) -> Result<PathBuf> {
     build_linked(target, profile, Link::Default)
 }
 
-/// Builds the image in a way of linking and returns its path, where the next build will overwrite it.
+/// Builds the image in a way of linking and returns its path.
 pub(crate) fn build_linked(target: Target, profile: Profile, link: Link) -> Result<PathBuf> {
     let (triple, profile) = triple(target, profile);
+    let (profile_name, link_name) = (profile.name(), link.name());
     let _progress =
-        Progress::start(&format!("building the image for {triple} ({}, {})", profile.name(), link.name()));
-    run_build(&mut build_command(target, profile, link, PACKAGE)?, PACKAGE)
+        Progress::start(&format!("building the image for {triple} ({profile_name}, {link_name})"));
+    let name = format!("{PACKAGE}-{profile_name}-{link_name}");
+    build_apart(&mut build_command(target, profile, link, PACKAGE)?, PACKAGE, triple, &name)
+}
+
+/// Runs a cargo command that builds one program and puts it where no build of another variant will overwrite it: for cargo
+/// all variants are one program.
+fn build_apart(cargo: &mut Command, program: &str, triple: &str, name: &str) -> Result<PathBuf> {
+    let directory = workspace::target().join("images").join(triple);
+    fs::create_dir_all(&directory).context("cannot make a directory for the images")?;
+    // Whoever builds the next variant, be it another process, waits until this one is out of its way.
+    let lock = File::create(directory.join("lock")).context("cannot make the lock of the images")?;
+    lock.lock().context("cannot lock the images")?;
+    let built = run_build(cargo, program)?;
+    let image = directory.join(name);
+    let cannot = || format!("cannot write the image `{}`", image.display());
+    let copy = image.with_extension("new");
+    fs::copy(&built, &copy).with_context(cannot)?;
+    fs::rename(&copy, &image).with_context(cannot)?;
+    Ok(image)
 }
 
 /// Returns the cargo command that builds one program of the package.
@@ -160,25 +180,23 @@ pub(crate) const MANY_SITES: usize = 10_000;
 
 /// Builds the program with few sites and with many, once, and returns the paths of both.
 pub(crate) fn build_sites() -> Result<[PathBuf; 2]> {
-    static BUILT: OnceLock<[PathBuf; 2]> = OnceLock::new();
-    if let Some(built) = BUILT.get() {
+    static BUILT: Mutex<Option<[PathBuf; 2]>> = Mutex::new(None);
+    // What a thread that broke left behind is nothing, or both.
+    let mut known = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(built) = &*known {
         return Ok(built.clone());
     }
     let target = Target::choose();
     let without_own = build_sites_beside(target, FEW_SITES, FEW_SITES)?;
     let others = Elf::read(&without_own)?.sites().count();
     let built = [FEW_SITES, MANY_SITES].map(|count| {
-        let built = build_sites_beside(target, count, others)?;
-        let found = Elf::read(&built)?.sites().count();
+        let image = build_sites_beside(target, count, others)?;
+        let found = Elf::read(&image)?.sites().count();
         ensure!(found == count, "the image has {found} sites, not {count}");
-        // The next build overwrites what this one made.
-        let image = workspace::target().join(format!("{SITES}-{count}"));
-        fs::copy(&built, &image).with_context(|| format!("cannot write the image `{}`", image.display()))?;
         Ok(image)
     });
     let [few, many] = built;
-    let built = [few?, many?];
-    Ok(BUILT.get_or_init(|| built).clone())
+    Ok(known.insert([few?, many?]).clone())
 }
 
 /// Builds the program with that many sites if `others` of them are the library's own: how many those are depends on what
@@ -187,7 +205,7 @@ fn build_sites_beside(target: Target, count: usize, others: usize) -> Result<Pat
     let mut cargo = build_command(target, Profile::Release, Link::Default, SITES)?;
     cargo.env("VMI_SITES", count.to_string()).env("VMI_SITES_OTHERS", others.to_string());
     let _progress = Progress::start(&format!("building an image of {count} sites"));
-    run_build(&mut cargo, SITES)
+    build_apart(&mut cargo, SITES, triple(target, Profile::Release).0, &format!("{SITES}-{count}"))
 }
 
 /// Runs a cargo command that builds one program and returns the path of that.

@@ -1,12 +1,10 @@
 //! The same kernel, linked in every way and built in every profile: every record of every image decodes, and every
 //! image boots.
 
-use std::fs;
-
 use anyhow::{Context as _, Result, ensure};
 
 use super::disassembly;
-use super::run::{Context, Outcome, Test};
+use super::run::{Outcome, Test};
 use crate::boot::Boot;
 use crate::elf::Elf;
 use crate::full_run::judge;
@@ -15,20 +13,18 @@ use crate::image::{self, Link, Profile, Target};
 use crate::install;
 
 pub(super) const TESTS: &[Test] = &[
-    Test { name: "matrix::debug", run: |context| linked_in_every_way(context, Profile::Dev) },
-    Test { name: "matrix::release", run: |context| linked_in_every_way(context, Profile::Release) },
-    Test { name: "matrix::fat_lto", run: |context| linked_in_every_way(context, Profile::Fat) },
+    Test { name: "matrix::debug", run: |_| linked_in_every_way(Profile::Dev) },
+    Test { name: "matrix::release", run: |_| linked_in_every_way(Profile::Release) },
+    Test { name: "matrix::fat_lto", run: |_| linked_in_every_way(Profile::Fat) },
 ];
 
-fn linked_in_every_way(context: &mut Context, profile: Profile) -> Result<Outcome> {
+fn linked_in_every_way(profile: Profile) -> Result<Outcome> {
     if let Err(error) = install::target(install::TARGET) {
         return Ok(Outcome::Skipped(format!("{error:#}")));
     }
     for link in Link::ALL {
         let what = link.name();
-        let built = image::build_linked(Target::BareMetal, profile, link)?;
-        let bytes = fs::read(&built).with_context(|| format!("cannot read `{}`", built.display()))?;
-        let image = context.write(&format!("{}-{what}", profile.name()), &bytes)?;
+        let image = image::build_linked(Target::BareMetal, profile, link)?;
         let elf = Elf::read(&image).context(what)?;
         disassembly::check_all(&elf).context(what)?;
         for arguments in ["", "backend=selftest"] {
@@ -43,7 +39,5 @@ fn linked_in_every_way(context: &mut Context, profile: Profile) -> Result<Outcom
             );
         }
     }
-    // Leave the image as every other test wants it.
-    image::build(Target::BareMetal, profile)?;
     Ok(Outcome::Passed)
 }
