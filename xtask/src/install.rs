@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail};
 
@@ -59,8 +60,15 @@ pub(crate) fn browser() -> Result<PathBuf> {
     find().context("the package chromium holds no browser")
 }
 
+/// Keeps threads that install apart: rustup does not, and apt-get fails rather than wait for its lists.
+fn one_at_a_time() -> MutexGuard<'static, ()> {
+    static ONE: Mutex<()> = Mutex::new(());
+    ONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Installs packages by the package manager.
 fn packages(names: &[&str]) -> Result<()> {
+    let _one = one_at_a_time();
     let mut install = vec!["install", "-y", "--no-install-recommends"];
     install.extend(names);
     if let Err(error) = apt_get(&install) {
@@ -122,6 +130,7 @@ pub(crate) fn has_target(target: &str) -> Result<bool> {
 ///
 /// Says why it cannot be had.
 pub(crate) fn target(target: &str) -> Result<()> {
+    let _one = one_at_a_time();
     if has_target(target)? {
         return Ok(());
     }

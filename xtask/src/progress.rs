@@ -1,13 +1,13 @@
 //! What the user sees while waiting, and the announcements, all on stderr.
 
 use std::io::{Write, stderr};
-use std::sync::Mutex;
+use std::sync::LazyLock;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-/// The spinner that is on the screen now; announcements must not tear it.
-static CURRENT: Mutex<Option<ProgressBar>> = Mutex::new(None);
+/// The spinners that are on the screen now; nothing that is printed may tear them.
+static BARS: LazyLock<MultiProgress> = LazyLock::new(MultiProgress::new);
 
 /// A spinner or a bar with a message, gone from the screen when dropped; nothing at all where stderr is no terminal.
 #[derive(Debug)]
@@ -28,15 +28,12 @@ impl Progress {
     }
 
     fn show(message: &str, template: &str) -> Self {
-        let bar = ProgressBar::new_spinner();
+        let bar = BARS.add(ProgressBar::new_spinner());
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("=> "));
         }
         bar.set_message(message.to_owned());
         bar.enable_steady_tick(Duration::from_millis(120));
-        if let Ok(mut current) = CURRENT.lock() {
-            *current = Some(bar.clone());
-        }
         Self { bar }
     }
 
@@ -62,13 +59,13 @@ impl Drop for Progress {
     }
 }
 
-/// Prints one line on stderr, around a spinner that may be there.
+/// Prints one line on stderr, around spinners that may be there.
 pub(crate) fn say(line: &str) {
-    let current = CURRENT.lock().ok().and_then(|current| current.clone());
     // A closed stderr leaves nobody to tell.
-    let print = || _ = writeln!(stderr(), "{line}");
-    match current {
-        Some(bar) if !bar.is_finished() => bar.suspend(print),
-        _ => print(),
-    }
+    around(|| _ = writeln!(stderr(), "{line}"));
+}
+
+/// Prints while no spinner is on the screen.
+pub(crate) fn around<T>(print: impl FnOnce() -> T) -> T {
+    BARS.suspend(print)
 }

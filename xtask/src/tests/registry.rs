@@ -1,4 +1,4 @@
-//! All tests, cheap ones first.
+//! All tests.
 
 use super::run::Test;
 use super::{
@@ -7,32 +7,29 @@ use super::{
     vmi_run,
 };
 
-/// The tests in the order in which they run.
-pub(super) fn all() -> impl Iterator<Item = &'static Test> {
-    let topics: [&'static [Test]; 23] = [
-        source::TESTS,
-        disassembly::TESTS,
-        one_image::TESTS,
-        siteless::TESTS,
-        init_cost::TESTS,
-        kvm_cost::TESTS,
-        doors::TESTS,
-        verdicts::TESTS,
-        interruptions::TESTS,
-        bench::TESTS,
-        timings::TESTS,
-        demos::TESTS,
-        report::TESTS,
-        damage::TESTS,
-        rows::TESTS,
-        mutations::TESTS,
-        life::TESTS,
-        trace::TESTS,
-        budgets::TESTS,
-        sample_kernel::TESTS,
-        outside::TESTS,
-        matrix::TESTS,
-        vmi_run::TESTS,
-    ];
-    topics.into_iter().flatten()
-}
+/// What mostly compiles, in debug or in a directory of its own, and so does not wait for what boots.
+pub(super) const COMPILES: &[&[Test]] =
+    &[source::TESTS, siteless::TESTS, one_image::TESTS, timings::TESTS, outside::TESTS, matrix::TESTS];
+
+/// What mostly boots the image of release, or a kernel of a few bytes; cheap ones first.
+pub(super) const BOOTS: &[&[Test]] = &[
+    disassembly::TESTS,
+    init_cost::TESTS,
+    kvm_cost::TESTS,
+    doors::TESTS,
+    verdicts::TESTS,
+    interruptions::TESTS,
+    bench::TESTS,
+    demos::TESTS,
+    report::TESTS,
+    damage::TESTS,
+    rows::TESTS,
+    mutations::TESTS,
+    life::TESTS,
+    trace::TESTS,
+    sample_kernel::TESTS,
+    vmi_run::TESTS,
+];
+
+/// What has a limit of time for the whole machine.
+pub(super) const ALONE: &[&[Test]] = &[budgets::TESTS];
