@@ -6,12 +6,12 @@ mod class;
 mod command_line;
 pub mod cpuid;
 mod define;
-pub mod hypercall;
 mod leaf;
 mod operands;
 mod ops;
 mod overrides;
 mod platform;
+pub mod port_call;
 mod site;
 #[doc(hidden)]
 pub mod word;

@@ -6,11 +6,12 @@
 use core::fmt;
 
 use vmi_abi::{
-    Backend, CommandLine, EnableError, Offer, Overrides, Platform, Rank, Table, cpuid::Cpuid, hypercall,
+    Backend, CommandLine, EnableError, Offer, Overrides, Platform, Rank, Table, cpuid::Cpuid,
+    port_call::Features as VmiFeatures,
 };
 
 use crate::{
-    Features, Hints, enabled, interface, interface::Announced, io, msr::ClockMsrs, per_cpu::BOOT, power,
+    Features, Hints, enabled, io, msr::ClockMsrs, per_cpu::BOOT, port_call, port_call::Announced, power,
     probe, pvclock, pvclock::Stability, registration, time, wall_clock,
 };
 
@@ -38,9 +39,9 @@ fn features(offer: &Offer) -> Features {
     Features::from_bits_retain(offer.features as u32)
 }
 
-/// Returns what the host does beside KVM, by the VMI interface.
-fn vmi_features(offer: &Offer) -> hypercall::Features {
-    hypercall::Features::from_bits_retain((offer.features >> 32) as u32)
+/// Returns what the host does beside KVM, by VMI calls.
+fn vmi_features(offer: &Offer) -> VmiFeatures {
+    VmiFeatures::from_bits_retain((offer.features >> 32) as u32)
 }
 
 // SAFETY: the time functions tell time and fall back to the table below; a delay is dropped where KVM says it may be;
@@ -52,7 +53,7 @@ unsafe impl Backend for Kvm {
 
     fn probe(&self, cpuid: &Cpuid<'_>) -> Result<Offer, &'static str> {
         let found = probe::probe(cpuid).ok_or("no KVM signature in CPUID")?;
-        let vmi = Announced::detect(cpuid).map_or(hypercall::Features::empty(), Announced::features);
+        let vmi = Announced::detect(cpuid).map_or(VmiFeatures::empty(), Announced::features);
         Ok(Offer {
             rank: Rank::HYPERVISOR,
             features: u64::from(vmi.bits()) << 32 | u64::from(found.features.bits()),
@@ -63,8 +64,7 @@ unsafe impl Backend for Kvm {
 
     fn overrides(&self, offer: &Offer, command_line: CommandLine<'_>) -> Overrides {
         let has_clock = clock(offer).is_some() && !command_line.has(time::OFF);
-        let vmi =
-            if command_line.has(interface::OFF) { hypercall::Features::empty() } else { vmi_features(offer) };
+        let vmi = if command_line.has(port_call::OFF) { VmiFeatures::empty() } else { vmi_features(offer) };
         Overrides {
             time: time::overrides(has_clock, vmi),
             io: io::overrides(features(offer)),
@@ -96,10 +96,10 @@ unsafe impl Backend for Kvm {
         below: &'static Table,
     ) -> Result<(), EnableError> {
         enabled::set_below(below);
-        if !CommandLine::new(platform.command_line()).has(interface::OFF) {
+        if !CommandLine::new(platform.command_line()).has(port_call::OFF) {
             // SAFETY: ring 0 of the machine that was probed, by the caller's promise, and the platform's addresses are
             // those at which the hypervisor reaches memory; a static of one page lies in one piece.
-            unsafe { interface::own::open(platform) };
+            unsafe { port_call::own::open(platform) };
         }
         let Some((msrs, stability)) = clock(offer) else {
             return Ok(());
@@ -125,7 +125,7 @@ unsafe impl Backend for Kvm {
     }
 
     unsafe fn disable(&self) {
-        interface::own::close();
+        port_call::own::close();
         if let (Some(table), Some((msrs, _))) = (enabled::below(), enabled::clock()) {
             // SAFETY: the boot CPU in ring 0, where `enable` ran, by the caller's promise; the MSRs were chosen by
             // their feature bit.

@@ -2,7 +2,7 @@
 
 use core::sync::atomic::AtomicU64;
 
-use vmi_abi::{Override, hypercall::Features, time::Overrides};
+use vmi_abi::{Override, port_call::Features, time::Overrides};
 
 use crate::{
     enabled,

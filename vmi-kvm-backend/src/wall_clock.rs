@@ -20,8 +20,8 @@ use core::{
 
 use crate::{
     enabled, insn,
-    interface::own,
     per_cpu::BOOT,
+    port_call::own,
     pvclock::{Source, Tries, nanoseconds},
 };
 
@@ -100,12 +100,12 @@ impl WallPage {
     }
 }
 
-/// Returns nanoseconds since 1970-01-01 00:00 UTC as the host tells them, by the page or else by the VMI interface, or
+/// Returns nanoseconds since 1970-01-01 00:00 UTC as the host tells them, by the page or else by VMI calls, or
 /// what the table below says.
 pub(crate) extern "sysv64" fn now() -> u64 {
-    let by_interface = || own::interface()?.wall_clock_ns().ok().filter(|&ns| ns != 0);
+    let by_call = || own::caller()?.wall_clock_ns().ok().filter(|&ns| ns != 0);
     by_page()
-        .or_else(by_interface)
+        .or_else(by_call)
         .unwrap_or_else(|| enabled::below().map_or(0, |table| (table.time.wall_clock)()))
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use vmi_abi::{
     Backend, CommandLine, Erased, Offer, Op, Rank,
-    hypercall::{self, Announcement, Version},
+    port_call::{self, Announcement, Version},
 };
 use vmi_kvm_backend::{Features, Found, Kvm, probe};
 
@@ -136,7 +136,7 @@ fn no_kvmclock_leaves_the_time_ops_native() {
 }
 
 /// A machine whose host speaks VMI too, with these features.
-fn speaking(features: hypercall::Features, version: Version) -> Dump {
+fn speaking(features: port_call::Features, version: Version) -> Dump {
     let announcement =
         Announcement { version, features, calls_max: 512, call_port: 0x5640, doorbell_port: 0x5644 };
     announcement.leaves(0x4000_0100).into_iter().fold(kvm_amd(), |machine, (number, leaf)| {
@@ -146,26 +146,26 @@ fn speaking(features: hypercall::Features, version: Version) -> Dump {
 
 #[test]
 fn a_host_that_speaks_vmi_is_asked_to_switch_off() {
-    let everything = offer(&speaking(hypercall::Features::all(), Version::CURRENT));
+    let everything = offer(&speaking(port_call::Features::all(), Version::CURRENT));
     assert_eq!(overridden(&everything, ""), [TIME[0], TIME[1], TIME[2], "io::delay", "power::shutdown"]);
     assert_eq!(overridden(&everything, "no-vmi"), [TIME[0], TIME[1], TIME[2], "io::delay"]);
-    let rest = hypercall::Features::all() - hypercall::Features::SHUTDOWN;
+    let rest = port_call::Features::all() - port_call::Features::SHUTDOWN;
     assert!(!overridden(&offer(&speaking(rest, Version::CURRENT)), "").contains(&"power::shutdown"));
 }
 
 #[test]
 fn a_host_that_speaks_vmi_tells_the_time_of_day_where_there_is_no_page() {
-    let everything = offer(&speaking(hypercall::Features::all(), Version::CURRENT));
+    let everything = offer(&speaking(port_call::Features::all(), Version::CURRENT));
     assert_eq!(overridden(&everything, "no-kvmclock"), [TIME[1], "io::delay", "power::shutdown"]);
     assert_eq!(overridden(&everything, "no-kvmclock no-vmi"), ["io::delay"]);
-    let rest = hypercall::Features::all() - hypercall::Features::WALL_CLOCK;
+    let rest = port_call::Features::all() - port_call::Features::WALL_CLOCK;
     let without = offer(&speaking(rest, Version::CURRENT));
     assert_eq!(overridden(&without, "no-kvmclock"), ["io::delay", "power::shutdown"]);
 }
 
 #[test]
 fn a_host_that_speaks_another_vmi_is_not_asked() {
-    let stranger = offer(&speaking(hypercall::Features::all(), Version::from_bits(2 << 16)));
+    let stranger = offer(&speaking(port_call::Features::all(), Version::from_bits(2 << 16)));
     assert_eq!(stranger, offer(&kvm_amd()));
 }
 
@@ -186,7 +186,7 @@ fn an_offer_is_described_by_names() {
     );
     assert_eq!(Described(machine(0x8000_0001, 1)).to_string(), "CLOCKSOURCE | 0x80000000, hints: REALTIME");
     assert_eq!(Described(machine(0, 0)).to_string(), "none");
-    let some = hypercall::Features::CONSOLE | hypercall::Features::SHUTDOWN;
+    let some = port_call::Features::CONSOLE | port_call::Features::SHUTDOWN;
     let speaking = with(speaking(some, Version::CURRENT), 0x4000_0001, [1, 0, 0, 0]);
     assert_eq!(Described(offer(&speaking)).to_string(), "CLOCKSOURCE, vmi: CONSOLE | SHUTDOWN");
 }

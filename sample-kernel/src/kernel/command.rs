@@ -16,8 +16,9 @@ use super::{
     lives,
     mutant::Mutant,
     platform::PLATFORM,
+    port_calls,
     tally::{Tally, equal},
-    trace, vmi_calls,
+    trace,
 };
 
 /// Runs what the command line asks for, prints the summary and ends the run:
@@ -67,12 +68,12 @@ pub fn run() -> ! {
         lives::run(&mut tally);
     } else if command_line.has("vmi-calls") {
         if start(&mut tally, &[&Kvm]).is_some() {
-            vmi_calls::run(&mut tally);
+            port_calls::run(&mut tally);
         }
     } else if let Some(code) = command_line.value("vmi-shutdown") {
-        vmi_calls::shutdown(&mut tally, code);
+        port_calls::shutdown(&mut tally, code);
     } else if let Some(what) = command_line.value("vmi-flood") {
-        vmi_calls::flood(&mut tally, what);
+        port_calls::flood(&mut tally, what);
     } else if command_line.has("no-init") {
         natively("native", &mut tally);
     } else {

@@ -13,11 +13,11 @@ mod mutant;
 mod once;
 mod paging;
 mod platform;
+mod port_calls;
 mod start;
 mod tally;
 mod timer;
 mod trace;
 mod trap;
-mod vmi_calls;
 
 pub use command::run;

@@ -3,7 +3,7 @@
 // UNSAFETY: gives the loop a name that a trace can be held against.
 #![expect(unsafe_code)]
 
-use super::{console::line, insn::control::trace_control, vmi_calls};
+use super::{console::line, insn::control::trace_control, port_calls};
 
 /// Turns of each loop.
 pub const READS: u64 = 10_000;
@@ -12,11 +12,11 @@ pub const READS: u64 = 10_000;
 pub fn run() {
     line!("trace: reads {READS} clock {:#x}", vmi::table().time.now_ns as usize);
     let mut last = 0;
-    vmi_calls::mark(1);
+    port_calls::mark(1);
     trace_reader(&mut last);
-    vmi_calls::mark(2);
+    port_calls::mark(2);
     trace_control(READS);
-    vmi_calls::mark(3);
+    port_calls::mark(3);
     line!("trace: last {last}");
 }
 

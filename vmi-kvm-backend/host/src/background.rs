@@ -21,7 +21,7 @@ pub(crate) fn serve_doorbell(shared: Arc<Shared>) -> Result<JoinHandle<()>> {
             if shared.is_over() {
                 break;
             }
-            shared.interface.doorbell(&shared.memory, &*shared, rings);
+            shared.port_calls.doorbell(&shared.memory, &*shared, rings);
         }
     })
 }

@@ -8,7 +8,7 @@ use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2};
 use kvm_ioctls::{Cap, Kvm};
 
 use vmi_abi::cpuid::{self, CallOpcode};
-use vmi_abi::hypercall::Announcement;
+use vmi_abi::port_call::Announcement;
 
 use crate::accounting::Vendor;
 use crate::error::{Error, Result};

@@ -17,7 +17,7 @@ use crate::devices::{Console, Devices, Output, Present, Serial};
 use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::events::{self, Outside};
-use crate::interface::Interface;
+use crate::port_call::PortCalls;
 use crate::shared::{Shared, lock};
 use crate::vcpu::{self, Vcpu};
 use crate::{acpi, background, layout, memory};
@@ -110,15 +110,15 @@ impl Machine {
         let bad = &config.bad_host;
         let clock = bad.clock.map(|fault| (Clock::new(fault, config.cpus), Clock::msrs(fault)));
         let msrs = Msrs::take_over(&vm, &bad.msrs, clock.as_ref().map_or(&[], |(_, msrs)| msrs))?;
-        let interface = Interface::new(config.cpus);
-        let interface = match bad.failed_call {
-            Some(failed) => interface.refusing(failed.number, failed.status),
-            None => interface,
+        let port_calls = PortCalls::new(config.cpus);
+        let port_calls = match bad.failed_call {
+            Some(failed) => port_calls.refusing(failed.number, failed.status),
+            None => port_calls,
         };
 
         let mut leaves = Leaves::supported(&kvm, config.cpus)?;
         let vendor = leaves.vendor();
-        leaves.announce(&interface.announcement(layout::CALL.start, layout::DOORBELL.start));
+        leaves.announce(&port_calls.announcement(layout::CALL.start, layout::DOORBELL.start));
         bad.claims.iter().for_each(|claim| claim.apply(&mut leaves));
         bad.cpuid.iter().for_each(|rule| rule.apply(&mut leaves));
         let mut cpus = Vec::with_capacity(config.cpus);
@@ -151,7 +151,7 @@ impl Machine {
             memory,
             console,
             devices: Mutex::new(Devices::new(config.devices, serial)),
-            interface,
+            port_calls,
             doorbell,
             book: if config.statistics { book.with_detail() } else { book },
             msrs,
@@ -207,7 +207,7 @@ impl Machine {
             ending: ending.word(),
             status: ending.status(),
             counters: self.counters.iter().filter_map(Counters::read).collect(),
-            vmi: shared.interface_counts(),
+            vmi: shared.port_call_counts(),
             ..shared.book.close(&self.image, self.vendor)
         });
         drop(self.vm);

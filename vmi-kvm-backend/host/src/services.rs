@@ -1,4 +1,4 @@
-//! What the VMI interface has the machine do.
+//! What VMI's calls by port have the machine do.
 
 // UNSAFETY: gives pages of the guest's memory back to the operating system.
 #![expect(unsafe_code)]
@@ -9,7 +9,7 @@ use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryRegion, MemoryRegio
 
 use crate::accounting::Mark;
 use crate::ending::Ending;
-use crate::interface::{Exits, Services, Unable};
+use crate::port_call::{Exits, Services, Unable};
 use crate::shared::{Shared, lock};
 
 impl Services for Shared {

@@ -12,8 +12,8 @@ use crate::bad_host::{Clock, Holds, Msrs, Steal};
 use crate::devices::{Console, Devices};
 use crate::ending::Ending;
 use crate::error::Result;
-use crate::interface::{Exits, Interface};
 use crate::memory::Memory;
+use crate::port_call::{Exits, PortCalls};
 use crate::vcpu::Vcpu;
 
 /// What the threads of a run share.
@@ -25,7 +25,7 @@ pub(crate) struct Shared {
     pub(crate) memory: Memory,
     pub(crate) console: Arc<Mutex<Console>>,
     pub(crate) devices: Mutex<Devices>,
-    pub(crate) interface: Interface,
+    pub(crate) port_calls: PortCalls,
     /// Rung by KVM.
     pub(crate) doorbell: EventFd,
     pub(crate) book: Book,
@@ -59,9 +59,9 @@ impl Shared {
         lock(&self.outcome).take()
     }
 
-    /// Returns what the VMI interface counted, by name.
-    pub(crate) fn interface_counts(&self) -> BTreeMap<&'static str, u64> {
-        let counts = self.interface.statistics(Exits::default());
+    /// Returns what calls by port counted up, by name.
+    pub(crate) fn port_call_counts(&self) -> BTreeMap<&'static str, u64> {
+        let counts = self.port_calls.statistics(Exits::default());
         BTreeMap::from([
             ("batches", counts.batches),
             ("calls", counts.calls),

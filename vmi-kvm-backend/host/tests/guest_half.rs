@@ -1,4 +1,4 @@
-//! The guest's half of the VMI interface against the host's: the call port is a function call, memory is this process's.
+//! The guest's half of VMI's calls by port against the host's: the call port is a function call, memory is this process's.
 
 // UNSAFETY: opens blocks with a function in place of the instruction, and reaches blocks by their addresses.
 #![expect(unsafe_code)]
@@ -10,9 +10,9 @@ use std::{
     sync::atomic::{AtomicU8, AtomicU32, Ordering},
 };
 
-use vmi_abi::hypercall::{Call, Features, Number, Status};
-use vmi_kvm_backend::interface::{Announced, Block, Error, Interface as Guest};
-use vmi_kvm_backend_host::interface::{Exits, Fault, GuestRam, Interface, Services, Unable};
+use vmi_abi::port_call::{Call, Features, Number, Status};
+use vmi_kvm_backend::port_call::{Announced, Block, Caller as Guest, Error};
+use vmi_kvm_backend_host::port_call::{Exits, Fault, GuestRam, PortCalls, Services, Unable};
 
 const CALL_PORT: u16 = 0x5640;
 const DOORBELL_PORT: u16 = 0x5644;
@@ -134,7 +134,7 @@ impl Services for Monitor {
 }
 
 struct Machine {
-    interface: Interface,
+    port_calls: PortCalls,
     ram: Ram,
     monitor: Monitor,
     /// Rings that nobody has heard yet.
@@ -147,7 +147,7 @@ unsafe fn out(port: u16, value: u32) {
     match port {
         CALL_PORT => {
             machine.monitor.exits.set(machine.monitor.exits.get() + 1);
-            machine.interface.call(&machine.ram, &machine.monitor, 0, &value.to_le_bytes());
+            machine.port_calls.call(&machine.ram, &machine.monitor, 0, &value.to_le_bytes());
         }
         DOORBELL_PORT => machine.rings.set(machine.rings.get() + 1),
         _ => panic!("port {port:#x}"),
@@ -155,17 +155,17 @@ unsafe fn out(port: u16, value: u32) {
 }
 
 /// A guest with a block at this address, and the machine that it runs on.
-fn boot<const CALLS: usize>(interface: Interface, physical: u64) -> (Guest, Rc<Machine>) {
+fn boot<const CALLS: usize>(port_calls: PortCalls, physical: u64) -> (Guest, Rc<Machine>) {
     let block: &'static Block<CALLS> = Box::leak(Box::new(Block::new()));
     let first = block.address().cast::<AtomicU8>();
     // SAFETY: the block is all atomics, and lives for ever; of the padding nobody makes anything.
     let bytes = unsafe { std::slice::from_raw_parts(first, size_of::<Block<CALLS>>()) };
-    let leaves = interface.announcement(CALL_PORT, DOORBELL_PORT).leaves(0x4000_0100);
+    let leaves = port_calls.announcement(CALL_PORT, DOORBELL_PORT).leaves(0x4000_0100);
     let none = leaves[2].1;
     let cpuid = |leaf, _| leaves.iter().find(|known| known.0 == leaf).map_or(none, |known| known.1);
     let announced = Announced::detect(&cpuid).expect("the host's own announcement");
     let ram = Ram { physical, bytes };
-    let machine = Rc::new(Machine { interface, ram, monitor: Monitor::default(), rings: Cell::new(0) });
+    let machine = Rc::new(Machine { port_calls, ram, monitor: Monitor::default(), rings: Cell::new(0) });
     MACHINE.set(Some(machine.clone()));
     // SAFETY: `out` reaches the machine, whose memory the block is.
     let guest = unsafe { announced.open_through(block, physical, out) }.expect("it opens");
@@ -174,7 +174,7 @@ fn boot<const CALLS: usize>(interface: Interface, physical: u64) -> (Guest, Rc<M
 
 #[test]
 fn every_call_arrives() {
-    let (guest, machine) = boot::<512>(Interface::new(1), 0x1_0000);
+    let (guest, machine) = boot::<512>(PortCalls::new(1), 0x1_0000);
     let monitor = &machine.monitor;
     assert_eq!(guest.console_line(b"a line"), Ok(()));
     assert_eq!(*monitor.line.borrow(), "a line");
@@ -194,7 +194,7 @@ fn every_call_arrives() {
 
 #[test]
 fn a_batch_of_512_calls_is_one_exit() {
-    let (guest, machine) = boot::<512>(Interface::new(1), 0x1_0000);
+    let (guest, machine) = boot::<512>(PortCalls::new(1), 0x1_0000);
     let mut batch = guest.batch().expect("the block is free");
     (0..512).for_each(|mark| batch.trace_mark(mark, 0).expect("there is room"));
     let answers = batch.send().expect("the host answers");
@@ -204,8 +204,8 @@ fn a_batch_of_512_calls_is_one_exit() {
 
 #[test]
 fn what_is_posted_is_done_without_an_exit() {
-    let (guest, machine) = boot::<4>(Interface::new(1), 0x1_0000);
-    let hear = || machine.interface.doorbell(&machine.ram, &machine.monitor, machine.rings.take());
+    let (guest, machine) = boot::<4>(PortCalls::new(1), 0x1_0000);
+    let hear = || machine.port_calls.doorbell(&machine.ram, &machine.monitor, machine.rings.take());
     assert_eq!(guest.accept_posts(), Ok(()));
     for round in 1..4 {
         let mut batch = guest.batch().expect("the block is free");
@@ -225,25 +225,25 @@ fn what_is_posted_is_done_without_an_exit() {
 #[test]
 fn a_host_that_refuses_is_survived() {
     for status in Status::REFUSALS {
-        let (guest, machine) = boot::<4>(Interface::new(1).refusing(None, status), 0x1_0000);
+        let (guest, machine) = boot::<4>(PortCalls::new(1).refusing(None, status), 0x1_0000);
         assert_eq!(guest.console_line(b"a line"), Err(Error::Refused(status)));
         assert_eq!(guest.wall_clock_ns(), Err(Error::Refused(status)));
         assert_eq!(machine.monitor.lines.get(), 0);
     }
-    let (guest, _) = boot::<4>(Interface::new(1).offering(Features::CONSOLE), 0x1_0000);
+    let (guest, _) = boot::<4>(PortCalls::new(1).offering(Features::CONSOLE), 0x1_0000);
     assert_eq!(guest.console_line(b"a line"), Ok(()));
     assert_eq!(guest.wall_clock_ns(), Err(Error::Absent(Features::WALL_CLOCK)));
 }
 
 #[test]
 fn a_block_in_the_last_page_that_a_call_can_name_works() {
-    let (guest, _) = boot::<93>(Interface::new(1), 0xfff_ffff_f000);
+    let (guest, _) = boot::<93>(PortCalls::new(1), 0xfff_ffff_f000);
     assert_eq!(guest.console_line(b"a line"), Ok(()));
 }
 
 #[test]
 fn the_host_allocates_nothing_for_a_guest() {
-    let (guest, machine) = boot::<512>(Interface::new(1), 0x1_0000);
+    let (guest, machine) = boot::<512>(PortCalls::new(1), 0x1_0000);
     // The monitor's own line gets its room.
     machine.monitor.line.borrow_mut().reserve(1024);
     assert_eq!(guest.accept_posts(), Ok(()));
@@ -267,7 +267,7 @@ fn the_host_allocates_nothing_for_a_guest() {
             drop(batch.send().expect("the host answers"));
         } else {
             batch.post().expect("there is a doorbell");
-            machine.interface.doorbell(&machine.ram, &machine.monitor, 1);
+            machine.port_calls.doorbell(&machine.ram, &machine.monitor, 1);
         }
     }
     assert_eq!(ALLOCATIONS.get() - before, 0);

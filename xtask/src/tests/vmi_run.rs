@@ -14,7 +14,7 @@ use crate::{rig, startup, vmi_run};
 
 pub(super) const TESTS: &[Test] = &[
     Test { name: "vmi_run::tiny_guests_pass_in_the_rig", run: tiny_guests },
-    Test { name: "vmi_run::vmi_calls_have_effect_and_cost_what_they_may", run: vmi_calls },
+    Test { name: "vmi_run::vmi_calls_have_effect_and_cost_what_they_may", run: port_calls },
     Test { name: "vmi_run::the_exit_status_is_the_guests", run: exit_status },
     Test { name: "vmi_run::debian_with_two_cpus_reaches_user_space_and_powers_off", run: debian },
     Test { name: "vmi_run::the_image_survives_a_bad_host", run: bad_host },
@@ -44,7 +44,7 @@ fn tiny_guests(_: &mut Context) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-fn vmi_calls(context: &mut Context) -> Result<Outcome> {
+fn port_calls(context: &mut Context) -> Result<Outcome> {
     let report = judge(&vmi(context, "vmi-calls")?.run()?)?;
     for check in ["512 calls in a batch cost 1 exit", "a line of 80 characters costs 1 exit"] {
         ensure!(report.passed.iter().any(|name| name.ends_with(check)), "`{check}` did not pass");

@@ -6,18 +6,18 @@
 use vmi_abi::{
     Cpu,
     cpuid::CallOpcode,
-    hypercall::{CALLS_MAX, Features},
+    port_call::{CALLS_MAX, Features},
 };
 use vmi_kvm_backend::{
-    hypercall::{Caller, Hypercall, Instruction, Number, VapicPollIrq},
-    interface::{Error, Interface},
+    hypercall::{self as kvm_call, Hypercall, Instruction, Number, VapicPollIrq},
+    port_call::{Caller, Error},
 };
 use vmi_native::Native;
 
 use super::{Benchmark, Phase, operands::SCRATCH, repeat::repeat};
 use crate::kernel::{
     insn::{bare, hypercall, keep::keep},
-    vmi_calls,
+    port_calls,
 };
 
 /// What is no site is the same in all phases.
@@ -120,7 +120,7 @@ fn hypercall_by_library(turns: u64) {
     }
 }
 
-fn poll_by<I: Instruction>(caller: Caller<I>, turns: u64) {
+fn poll_by<I: Instruction>(caller: kvm_call::Caller<I>, turns: u64) {
     let poll = caller.grant::<VapicPollIrq>().expect("a call that needs no feature");
     // SAFETY: ring 0, on the KVM that CPUID announces.
     repeat(turns, (), |()| keep(unsafe { poll.call([]) } as u64));
@@ -140,12 +140,12 @@ fn hypercall_bare(turns: u64) {
 }
 
 fn no_vmi_host() -> Option<&'static str> {
-    vmi_calls::host().is_none().then_some("CPUID announces no VMI host")
+    port_calls::host().is_none().then_some("CPUID announces no VMI host")
 }
 
 fn no_doorbell() -> Option<&'static str> {
     no_vmi_host().or_else(|| {
-        let rings = vmi_calls::host().is_some_and(|host| host.features().contains(Features::DOORBELL));
+        let rings = port_calls::host().is_some_and(|host| host.features().contains(Features::DOORBELL));
         (!rings).then_some("the VMI host announces no doorbell")
     })
 }
@@ -156,8 +156,8 @@ fn no_doorbell() -> Option<&'static str> {
 ///
 /// When the host fails: its refusals are not what is measured.
 #[inline(always)]
-fn by_host(turns: u64, turn: impl Fn(&Interface) -> Result<(), Error>) {
-    let host = vmi_calls::host().expect("a VMI host");
+fn by_host(turns: u64, turn: impl Fn(&Caller) -> Result<(), Error>) {
+    let host = port_calls::host().expect("a VMI host");
     repeat(turns, &host, |host| turn(host).expect("an answer of the VMI host"));
 }
 

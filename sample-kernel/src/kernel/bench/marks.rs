@@ -10,14 +10,14 @@
 //! behind that. So TURNS turns cost what the second span has more: the exit of the mark at its end, and what sets the
 //! benchmark up, are in both.
 
-use vmi_kvm_backend::interface::{Error, Interface};
+use vmi_kvm_backend::port_call::{Caller, Error};
 
 use super::{Benchmark, Phase, Selection, all};
 use crate::kernel::{
     checks::PASSED,
     console::line,
+    port_calls,
     tally::{Outcome, Tally},
-    vmi_calls,
 };
 
 /// Turns that are counted.
@@ -29,7 +29,7 @@ const MARKS_MAX: u64 = 250;
 
 /// Has the exits of the selected benchmarks counted, with sites as the backend edited them.
 pub fn run(selection: Selection<'_>, tally: &mut Tally) {
-    let Some(host) = vmi_calls::host() else {
+    let Some(host) = port_calls::host() else {
         return tally.fail("bench-exits", "marks", "CPUID announces no VMI host");
     };
     let mut mark = 0;
@@ -53,7 +53,7 @@ pub fn run(selection: Selection<'_>, tally: &mut Tally) {
 
 /// Runs for a turn that nobody counts, since memory that is touched for the first time costs exits of its own; then both
 /// spans.
-fn between_marks(host: &Interface, mark: u64, run: fn(u64)) -> Result<(), Error> {
+fn between_marks(host: &Caller, mark: u64, run: fn(u64)) -> Result<(), Error> {
     run(1);
     host.trace_mark(mark, 0)?;
     run(1);

@@ -179,12 +179,12 @@ fn calendar_without_rtc() -> Verdict {
 /// No hypercall has this number.
 const UNKNOWN: Number = Number(0x7fff_0000);
 
-/// The numbers of the VMI interface are none of KVM's either: a call that takes the wrong way gets no answer but this.
+/// The numbers of VMI's calls by port are none of KVM's either: a call that takes the wrong way gets no answer but this.
 fn unknown_hypercall() -> Verdict {
     let Some(hypercall) = Hypercall::detect(&cpuid) else {
         return Ok(Outcome::Skipped("the CPU's vendor has no known hypercall instruction"));
     };
-    let vmi = vmi_abi::hypercall::Number::ALL.map(|number| Number(number.0.into()));
+    let vmi = vmi_abi::port_call::Number::ALL.map(|number| Number(number.0.into()));
     for number in vmi.into_iter().chain([UNKNOWN]) {
         // SAFETY: no such call.
         let found = unsafe { hypercall.call(number, [0; 4]) };

@@ -22,7 +22,7 @@ pub struct Statistics {
     pub counters: Vec<BTreeMap<String, u64>>,
     /// Why there are no counts of the kernel, where there are none.
     pub kernel_missing: Option<String>,
-    /// What the VMI interface counted.
+    /// what calls by port counted up.
     pub vmi: BTreeMap<&'static str, u64>,
 }
 

@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use vmi_abi::hypercall::{Number, Status};
+use vmi_abi::port_call::{Number, Status};
 
 use crate::error::{Error, Result};
 

@@ -11,8 +11,8 @@ use kvm_ioctls::VcpuFd;
 
 use super::msr::{self, MsrAction};
 use crate::error::{Error, Result};
-use crate::interface::GuestRam;
 use crate::memory::Memory;
+use crate::port_call::GuestRam;
 use crate::shared::lock;
 
 /// The registers: of the wall clock and of the system time, by their old numbers and by their new ones.

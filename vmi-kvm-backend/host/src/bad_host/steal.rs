@@ -8,8 +8,8 @@ use kvm_ioctls::VcpuFd;
 use super::msr;
 use super::value::number;
 use crate::error::{Error, Result};
-use crate::interface::GuestRam;
 use crate::memory::Memory;
+use crate::port_call::GuestRam;
 
 /// Where the guest registers the page. Source: KVM documentation, "KVM-specific MSRs", `MSR_KVM_STEAL_TIME`.
 const MSR: u32 = 0x4b56_4d03;

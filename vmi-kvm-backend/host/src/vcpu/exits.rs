@@ -126,7 +126,7 @@ impl Cpu<'_> {
             }
             match port {
                 _ if port == CALL.start => {
-                    self.shared.interface.call(&self.shared.memory, self.shared, self.number, element);
+                    self.shared.port_calls.call(&self.shared.memory, self.shared, self.number, element);
                 }
                 // KVM turns a ring into an event; where it does not, it is passed on.
                 _ if port == DOORBELL.start => drop(self.shared.doorbell.write(1)),

@@ -1,6 +1,6 @@
 //! What things cost is counted right, by this program and by the kernel, and the two agree.
 
-use vmi_abi::hypercall::{Number, Status};
+use vmi_abi::port_call::{Number, Status};
 use vmi_kvm_backend_host::accounting::{Kind, Span};
 
 use crate::guest;

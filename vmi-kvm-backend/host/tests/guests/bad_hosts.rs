@@ -1,6 +1,6 @@
 //! Each way in which a host can be bad, by a guest that notices.
 
-use vmi_abi::hypercall::{Number, Status};
+use vmi_abi::port_call::{Number, Status};
 use vmi_kvm_backend_host::bad_host::BadHost;
 
 use crate::guest;

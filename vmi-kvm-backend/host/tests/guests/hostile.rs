@@ -31,7 +31,7 @@ guest!(
 fn random_accesses_of_ports_harm_nobody() {
     let mut guest = Tiny::new(random_ports());
     guest.bare = true;
-    let end = [(vmi_abi::hypercall::Number::SHUTDOWN, 9, 0)];
+    let end = [(vmi_abi::port_call::Number::SHUTDOWN, 9, 0)];
     let (outcome, _) = guest.with_calls(crate::tiny::BLOCKS, &end).run();
     assert_eq!(outcome.unwrap().ending, Ending::Exit(9));
 }

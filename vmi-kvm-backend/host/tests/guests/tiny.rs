@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::NamedTempFile;
-use vmi_abi::hypercall::{Call, Features, Header, MAGIC, Number, Status, Version};
+use vmi_abi::port_call::{Call, Features, Header, MAGIC, Number, Status, Version};
 use vmi_kvm_backend_host::bad_host::BadHost;
 use vmi_kvm_backend_host::{Boot, Config, Machine, Outcome, Outside, Result};
 

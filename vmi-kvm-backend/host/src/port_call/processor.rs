@@ -1,0 +1,191 @@
+//! From a port write to the answers in guest memory.
+
+use std::{
+    mem::offset_of,
+    ops::ControlFlow,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use vmi_abi::port_call::{
+    Announcement, CALLS_MAX, Call, Features, Header, MAGIC, Number, PAGE_BYTES, Statistics, Status, Version,
+    block_bytes,
+};
+
+use super::{Exits, Fault, GuestRam, Services, calls::Caller, counters::Counters};
+
+/// What a virtual machine keeps of calls by port: what it offers, where posted blocks are, and counts. Shared by the
+/// threads of all vCPUs.
+#[derive(Debug)]
+pub struct PortCalls {
+    offered: Features,
+    /// Calls that are answered so and not served: of one number, or all.
+    refusal: Option<(Option<Number>, Status)>,
+    /// By vCPU, the physical address of the block that the doorbell has looked at, or 0.
+    posted: Box<[AtomicU64]>,
+    /// Held by whoever goes through the posted blocks.
+    bell: Mutex<()>,
+    pub(super) counters: Counters,
+}
+
+impl PortCalls {
+    /// Returns those of a machine with so many vCPUs, which offers everything.
+    pub fn new(vcpus: usize) -> Self {
+        Self {
+            offered: Features::all(),
+            refusal: None,
+            posted: (0..vcpus).map(|_| AtomicU64::new(0)).collect(),
+            bell: Mutex::new(()),
+            counters: Counters::default(),
+        }
+    }
+
+    /// Offers these features, as far as there are such.
+    #[must_use]
+    pub fn offering(self, features: Features) -> Self {
+        Self { offered: features & Features::all(), ..self }
+    }
+
+    /// Answers calls of this number, or all calls, with `status`, and does nothing else: a host that has become unable
+    /// to serve what it announced.
+    #[must_use]
+    pub fn refusing(self, number: Option<Number>, status: Status) -> Self {
+        Self { refusal: Some((number, status)), ..self }
+    }
+
+    /// Returns what CPUID is to announce.
+    pub fn announcement(&self, call_port: u16, doorbell_port: u16) -> Announcement {
+        Announcement {
+            version: Version::CURRENT,
+            features: self.offered,
+            calls_max: CALLS_MAX as u32,
+            call_port,
+            doorbell_port,
+        }
+    }
+
+    /// Serves a write of `vcpu` to the call port: four bytes that are the page number of a batch. Any others are
+    /// refused, which shows in the counts alone: there is no memory to write an answer to.
+    pub fn call(&self, ram: &impl GuestRam, services: &impl Services, vcpu: usize, written: &[u8]) {
+        let Ok(page) = written.try_into().map(u32::from_le_bytes) else {
+            return self.counters.refused.add(1);
+        };
+        let block = u64::from(page) * PAGE_BYTES;
+        // Not a batch, or none that asks, or no memory.
+        if self.serve(ram, services, vcpu, block, Status::ASKED) != Ok(true) {
+            self.counters.refused.add(1);
+        }
+    }
+
+    /// Serves so many rings of the doorbell: every posted block that waits is answered. One caller at a time gets to
+    /// it, so that none is answered twice.
+    pub fn doorbell(&self, ram: &impl GuestRam, services: &impl Services, rings: u64) {
+        let _one = self.bell.lock().unwrap_or_else(PoisonError::into_inner);
+        self.counters.doorbells.add(rings);
+        for (vcpu, block) in self.posted.iter().enumerate() {
+            let block = block.load(Relaxed);
+            if block != 0 && self.serve(ram, services, vcpu, block, Status::POSTED) == Ok(true) {
+                self.counters.posted.add(1);
+            }
+        }
+    }
+
+    /// Forgets what the guest told, as a reset of the machine does. Counts stay.
+    pub fn reset(&self) {
+        self.posted.iter().for_each(|block| block.store(0, Relaxed));
+    }
+
+    /// Returns what was counted so far.
+    pub fn statistics(&self, exits: Exits) -> Statistics {
+        self.counters.with(exits)
+    }
+
+    /// Sets where the block of `vcpu` is, or that it has none; tells whether there is such a vCPU.
+    pub(super) fn post_block(&self, vcpu: usize, address: u64) -> bool {
+        self.posted.get(vcpu).map(|block| block.store(address, Relaxed)).is_some()
+    }
+
+    /// Returns the answer that is chosen for all calls of this number.
+    pub(super) fn refusal(&self, number: Number) -> Option<Status> {
+        self.refusal.filter(|(of, _)| of.is_none_or(|of| of == number)).map(|(_, status)| status)
+    }
+
+    /// Answers the batch at `block`; tells whether there was one, of status `waiting`.
+    fn serve(
+        &self,
+        ram: &impl GuestRam,
+        services: &impl Services,
+        vcpu: usize,
+        block: u64,
+        waiting: Status,
+    ) -> Result<bool, Fault> {
+        let status = block + offset_of!(Header, status) as u64;
+        if ram.load(status)? != waiting.0 {
+            return Ok(false);
+        }
+        let mut bytes = [0; size_of::<Header>()];
+        ram.read(block, &mut bytes)?;
+        let header = Header::from_bytes(&bytes);
+        if header.magic != MAGIC {
+            return Ok(false);
+        }
+        self.counters.batches.add(1);
+        let (answer, done) = match self.check(&header, ram, block) {
+            Ok(features) => {
+                let caller = Caller { port_calls: self, ram, services, vcpu, features };
+                self.serve_calls(&caller, block, header.count)?
+            }
+            Err(refusal) => {
+                self.counters.refused.add(1);
+                (refusal, 0)
+            }
+        };
+        ram.write(block + offset_of!(Header, done) as u64, &done.to_le_bytes())?;
+        ram.store(status, answer.0)?;
+        Ok(true)
+    }
+
+    /// Judges a header; returns the features that its calls may use.
+    fn check(&self, header: &Header, ram: &impl GuestRam, block: u64) -> Result<Features, Status> {
+        if !Version::from_bits(header.version).is_known() {
+            return Err(Status::UNKNOWN_VERSION);
+        }
+        let features = Features::from_bits_retain(header.features);
+        if !self.offered.contains(features) {
+            return Err(Status::UNKNOWN_FEATURE);
+        }
+        if header.zero.iter().any(|&word| word != 0) {
+            return Err(Status::INVALID);
+        }
+        let count = usize::try_from(header.count).ok().filter(|&count| count <= CALLS_MAX);
+        let bytes = block_bytes(count.ok_or(Status::TOO_LONG)?);
+        if ram.contains(block, bytes as u64) { Ok(features) } else { Err(Status::FAULT) }
+    }
+
+    /// Goes through the calls; returns the status of the batch and how many were gone through.
+    fn serve_calls<R: GuestRam, S: Services>(
+        &self,
+        caller: &Caller<'_, R, S>,
+        block: u64,
+        count: u32,
+    ) -> Result<(Status, u32), Fault> {
+        for index in 0..count {
+            let place = block + block_bytes(index as usize) as u64;
+            let mut bytes = [0; size_of::<Call>()];
+            caller.ram.read(place, &mut bytes)?;
+            self.counters.calls.add(1);
+            let (status, result, flow) = caller.answer(&Call::from_bytes(&bytes));
+            if status != Status::DONE {
+                self.counters.refused.add(1);
+            }
+            caller.ram.write(place + offset_of!(Call, result) as u64, &result.to_le_bytes())?;
+            caller.ram.write(place + offset_of!(Call, status) as u64, &status.0.to_le_bytes())?;
+            if flow == ControlFlow::Break(()) {
+                return Ok((Status::DONE, index + 1));
+            }
+        }
+        Ok((Status::DONE, count))
+    }
+}

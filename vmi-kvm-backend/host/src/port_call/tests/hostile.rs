@@ -1,0 +1,232 @@
+//! Random and adversarial batches, each held against the rules.
+
+use std::{env, panic, time::Instant};
+
+use vmi_abi::port_call::{CALLS_MAX, Call, Features, Header, Number, Status, block_bytes};
+
+use super::{
+    PortCalls,
+    model::{Notes, Numbers, PIECES, Ram, Service, header, judge},
+};
+
+/// How many cases are tried: so many, or what `VMI_HOSTILE_CASES` says.
+const CASES: u64 = 1_000_000;
+
+fn cases() -> u64 {
+    env::var("VMI_HOSTILE_CASES").map_or(CASES, |text| text.parse().expect("VMI_HOSTILE_CASES is a number"))
+}
+
+/// Tries cases by number; the number of a case that fails is printed, and `VMI_HOSTILE_CASE` tries it alone.
+fn try_all(case: impl Fn(u64) + panic::RefUnwindSafe) {
+    if let Ok(text) = env::var("VMI_HOSTILE_CASE") {
+        return case(text.parse().expect("VMI_HOSTILE_CASE is a number"));
+    }
+    let start = Instant::now();
+    for number in 0..cases() {
+        if let Err(failure) = panic::catch_unwind(|| case(number)) {
+            eprintln!("again by VMI_HOSTILE_CASE={number}");
+            panic::resume_unwind(failure);
+        }
+    }
+    println!("{} cases in {:?}", cases(), start.elapsed());
+}
+
+/// An address near something that matters: the ends of memory, of pages, of all addresses.
+fn address(numbers: &mut Numbers) -> u64 {
+    let (start, len) = numbers.pick(&PIECES);
+    let base = match numbers.below(5) {
+        0 => start,
+        1 => start.wrapping_add(len as u64),
+        2 => start.wrapping_add(numbers.below(len as u64) & !4095),
+        3 => numbers.pick(&[0, u64::MAX, 1 << 63, 1 << 44, 1 << 32, 4096]),
+        _ => return numbers.next(),
+    };
+    match numbers.below(3) {
+        0 => base,
+        1 => base.wrapping_sub(numbers.below(100)),
+        _ => base.wrapping_add(numbers.below(5000)),
+    }
+}
+
+/// A length near something that matters.
+fn length(numbers: &mut Numbers) -> u64 {
+    match numbers.below(4) {
+        0 => numbers.pick(&[0, 1, 79, 80, 81, 255, 256, 1023, 1024, 1025, 4096, 8192, u64::MAX]),
+        1 => numbers.below(2000),
+        2 => (numbers.next() >> numbers.below(64)) & !4095,
+        _ => numbers.next() >> numbers.below(64),
+    }
+}
+
+fn call(numbers: &mut Numbers) -> Call {
+    let number = match numbers.odds(230) {
+        true => numbers.pick(&Number::ALL),
+        false => Number(numbers.next() as u32),
+    };
+    let mut arguments = [address(numbers), length(numbers)];
+    // Arguments that a call does not have are mostly 0.
+    if numbers.odds(128) {
+        match number {
+            Number::WALL_CLOCK => arguments = [0, 0],
+            Number::SHUTDOWN | Number::POST_BLOCK => arguments[1] = 0,
+            _ => {}
+        }
+    }
+    if number == Number::SHUTDOWN && !numbers.odds(20) {
+        // Mostly refused, lest no batch were long.
+        arguments[0] |= 256;
+    }
+    Call { status: numbers.pick(&[0, 1, 2, u32::MAX]), ..Call::new(number, arguments[0], arguments[1]) }
+}
+
+fn hostile_header(numbers: &mut Numbers) -> Header {
+    let mut header = Header { count: numbers.below(24) as u32, ..header() };
+    if numbers.odds(8) {
+        header.count = numbers.pick(&[127, 512, 512, 513, 1 << 27, 1 << 31, u32::MAX]);
+    }
+    if numbers.odds(64) {
+        match numbers.below(6) {
+            0 => header.magic = numbers.next() as u32,
+            1 => header.version = numbers.pick(&[0, 0xffff, 0x1_0001, 0x2_0000, u32::MAX]),
+            2 => header.features = numbers.next() as u32,
+            3 => header.features = numbers.next() as u32 & Features::all().bits(),
+            4 => header.status = numbers.next() as u32 % 13,
+            _ => header.zero[numbers.below(10) as usize] = numbers.next() as u32,
+        }
+    }
+    header
+}
+
+/// Puts a hostile batch somewhere; returns the page number that is written to the port.
+fn batch(numbers: &mut Numbers, ram: &Ram) -> u32 {
+    let (start, len) = numbers.pick(&PIECES[..3]);
+    let block = start + (numbers.below(len as u64) & !4095);
+    let header = hostile_header(numbers);
+    ram.put(block, &header.to_bytes());
+    for index in 0..(header.count as usize).min(CALLS_MAX) {
+        ram.put(block + block_bytes(index) as u64, &call(numbers).to_bytes());
+    }
+    match numbers.odds(250) {
+        true => (block / 4096) as u32,
+        false => numbers.next() as u32,
+    }
+}
+
+/// Tells whether the batch at `block` was answered, by an answer that there is.
+fn is_answered(ram: &Ram, block: u64) -> bool {
+    let status = Status(ram.header_at(block).status);
+    status == Status::DONE || Status::REFUSALS.contains(&status)
+}
+
+thread_local! {
+    /// Reused, because most of a case's time would go into getting it.
+    static RAM: Ram = Ram::default();
+}
+
+#[test]
+fn a_million_hostile_batches_break_no_rule() {
+    try_all(|number| {
+        RAM.with(|ram| {
+            let mut numbers = Numbers(number);
+            ram.clear();
+            let (port_calls, notes) = (PortCalls::new(2), Notes::default());
+            let page = batch(&mut numbers, ram);
+            notes.fail.set(numbers.odds(10));
+            port_calls.call(ram, &notes, numbers.below(3) as usize, &page.to_le_bytes());
+            judge(ram, u64::from(page) * 4096, &notes.take());
+        });
+    });
+}
+
+#[test]
+fn a_million_batches_that_change_meanwhile_break_no_rule() {
+    try_all(|number| {
+        RAM.with(|ram| {
+            let mut numbers = Numbers(!number);
+            ram.clear();
+            let (port_calls, notes) = (PortCalls::new(1), Notes::default());
+            let page = batch(&mut numbers, ram);
+            let block = u64::from(page) * 4096;
+            let often = numbers.pick(&[16, 128, 256]);
+            ram.change(numbers.clone(), often, block..block.saturating_add(1024));
+            port_calls.call(ram, &notes, 0, &page.to_le_bytes());
+            judge(ram, block, &notes.take());
+        });
+    });
+}
+
+#[test]
+fn hostile_posted_blocks_break_no_rule() {
+    try_all(|number| {
+        RAM.with(|ram| {
+            let mut numbers = Numbers(number ^ 0x5a5a_0000_0000);
+            ram.clear();
+            let (port_calls, notes) = (PortCalls::new(1), Notes::default());
+            // Any block, also one that a page number does not reach.
+            let wanted = address(&mut numbers) & !4095;
+            ram.put_block(0x6000, Status::ASKED, &[Call::new(Number::POST_BLOCK, wanted, 0)]);
+            port_calls.call(ram, &notes, 0, &6_u32.to_le_bytes());
+            let posted = Status(ram.call_at(0x6000, 0).status) == Status::DONE;
+            let mut header = hostile_header(&mut numbers);
+            if header.status == Status::ASKED.0 {
+                header.status = Status::POSTED.0;
+            }
+            ram.put(wanted, &header.to_bytes());
+            for index in 0..(header.count as usize).min(CALLS_MAX) {
+                ram.put(wanted.saturating_add(block_bytes(index) as u64), &call(&mut numbers).to_bytes());
+            }
+            ram.accesses.borrow_mut().clear();
+            port_calls.doorbell(ram, &notes, 1);
+            let asked = notes.take();
+            judge(ram, wanted, &asked);
+            assert!(posted && wanted != 0 || asked.is_empty(), "a block that was refused was looked at");
+        });
+    });
+}
+
+/// The generator must reach what it is there to try: else the tests above show nothing.
+#[test]
+fn the_cases_reach_every_answer_and_every_service() {
+    let mut statuses = [0_u32; 12];
+    let mut services = [0_u32; 6];
+    let (mut full, mut answered) = (0, 0);
+    for number in 0..20_000 {
+        let mut numbers = Numbers(number);
+        let (ram, port_calls, notes) = (Ram::default(), PortCalls::new(2), Notes::default());
+        let page = batch(&mut numbers, &ram);
+        notes.fail.set(numbers.odds(10));
+        let vcpu = numbers.below(3) as usize;
+        port_calls.call(&ram, &notes, vcpu, &page.to_le_bytes());
+        for service in notes.take() {
+            services[match service {
+                Service::Line(..) => 0,
+                Service::Release(..) => 1,
+                Service::Clock => 2,
+                Service::Shutdown(..) => 3,
+                Service::Exits(..) => 4,
+                Service::Mark(..) => 5,
+            }] += 1;
+        }
+        let block = u64::from(page) * 4096;
+        if PIECES.iter().all(|&(start, len)| block < start || block - start >= len as u64) {
+            continue;
+        }
+        let header = ram.header_at(block);
+        if is_answered(&ram, block) && header.magic == super::model::header().magic {
+            answered += 1;
+            statuses[header.status as usize] += 1;
+            full += u32::from(header.done == 512);
+            for index in 0..header.done as usize {
+                if let Some(count) = statuses.get_mut(ram.call_at(block, index).status as usize) {
+                    *count += 1;
+                }
+            }
+        }
+    }
+    assert!(answered > 10_000, "{answered} of 20000 batches were answered");
+    assert!(full > 10, "{full} batches were full");
+    for status in [Status::DONE].into_iter().chain(Status::REFUSALS) {
+        assert!(statuses[status.0 as usize] > 20, "{status}: {statuses:?}");
+    }
+    assert!(services.iter().all(|&count| count > 20), "{services:?}");
+}
