@@ -6,6 +6,7 @@ mod class;
 mod command_line;
 pub mod cpuid;
 mod define;
+mod fixup;
 mod leaf;
 mod operands;
 mod ops;
@@ -22,6 +23,7 @@ pub use command_line::CommandLine;
 pub use define::{
     Apic, Cpu, Io, Irq, Mmu, Op, Overrides, Power, Table, Time, apic, cpu, io, irq, mmu, power, time,
 };
+pub use fixup::Fixup;
 pub use leaf::Leaf;
 #[doc(hidden)]
 pub use leaf::LeafFrame;
@@ -29,5 +31,5 @@ pub use leaf::LeafFrame;
 pub use overrides::Entry;
 pub use overrides::{Erased, Inline, Override};
 pub use platform::Platform;
-pub use site::{Fixup, SITE_LEN_MAX, SITE_LEN_MIN, Site};
+pub use site::{SITE_LEN_MAX, SITE_LEN_MIN, Site};
 pub use word::{Fault, Word};

@@ -1,4 +1,4 @@
-//! The record of a site and of a fixup, as they lie in the image.
+//! The record of a site, as it lies in the image.
 
 /// Where an op stands in the image: one record of section `vmi_sites`, in ascending order of the place.
 #[repr(C)]
@@ -24,19 +24,3 @@ pub const SITE_LEN_MIN: usize = 5;
 
 /// Bytes of the longest site an image may hold.
 pub const SITE_LEN_MAX: usize = 8;
-
-/// Where control goes when an instruction that may fault does: one record of section `vmi_fixups`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fixup {
-    /// Distance in bytes from this record to the first byte of the covered text.
-    pub start: i32,
-    /// Distance in bytes from this record to the place to go on at.
-    pub landing: i32,
-    /// Bytes of covered text: a site may be edited, so a fault anywhere in it counts.
-    pub len: u32,
-}
-
-const _: () = assert!(size_of::<Fixup>() == 12 && align_of::<Fixup>() == 4);
-const _: () = assert!(core::mem::offset_of!(Fixup, landing) == 4);
-const _: () = assert!(core::mem::offset_of!(Fixup, len) == 8);
