@@ -3,9 +3,11 @@
 // UNSAFETY: assembly.
 #![expect(unsafe_code)]
 
-use core::arch::{asm, x86_64::CpuidResult};
+use core::arch::{asm, naked_asm, x86_64::CpuidResult};
 
 use vmi_abi::{Fault, Leaf, cpu};
+
+use crate::hypercall::{Error, STUB};
 
 /// Returns the time-stamp counter, read when everything before it has completed.
 ///
@@ -103,63 +105,104 @@ pub(crate) unsafe fn out32(port: u16, value: u32) {
     unsafe { asm!("out dx, eax", in("dx") port, in("eax") value, options(nostack, preserves_flags)) };
 }
 
-/// The instructions that call a hypervisor.
+/// Stubs that call a hypervisor, each with the instruction that stands in where its own faults.
 ///
-/// A hypercall takes its number in RAX and its arguments in RBX, RCX, RDX and RSI, leaves its answer in RAX and every
-/// other register and the flags as they were (KVM documentation, "Linux KVM Hypercall"). RBX is the compiler's, and no
-/// operand: its value waits in the register of the first argument, which thereby keeps its own. Without `nomem`, because
-/// the host reads and writes memory.
-macro_rules! hypercalls {
-    ($( $(#[$doc:meta])* $name:ident $instruction:literal; )*) => { $(
+/// What replaces a function here keeps the convention of a hypercall: number in RAX, arguments in RBX, RCX, RDX and RSI;
+/// the answer is left in RAX, and every other register and the flags are as they were (KVM documentation, "Linux KVM
+/// Hypercall"). A fault leaves all of that untouched, too.
+macro_rules! stubs {
+    ($( $(#[$doc:meta])* $name:ident $instruction:literal, else $other:ident $others:literal; )*) => { $(
         $(#[$doc])*
         ///
         /// # Safety
         ///
-        /// - Called in ring 0 of a guest of KVM, on a CPU that has the instruction.
-        /// - The arguments are what the call asks for, and what it does is what the kernel wants.
-        #[inline(always)]
-        pub(crate) unsafe fn $name(number: u64, arguments: &[u64]) -> i64 {
-            // Inlined, the number of arguments is known, and nothing is left of the choice, nor of the slice.
-            match *arguments {
-                [] => hypercall!($instruction, number),
-                [a0] => hypercall!($instruction, number, a0),
-                [a0, a1] => hypercall!($instruction, number, a0, in("rcx") a1,),
-                [a0, a1, a2] => hypercall!($instruction, number, a0, in("rcx") a1, in("rdx") a2,),
-                [a0, a1, a2, a3] => {
-                    hypercall!($instruction, number, a0, in("rcx") a1, in("rdx") a2, in("rsi") a3,)
-                }
-                _ => unreachable!("a hypercall takes at most four arguments"),
-            }
+        /// - As of [`hypercall`], in whose registers the arguments are.
+        #[unsafe(naked)]
+        pub(crate) unsafe extern "sysv64" fn $name() {
+            naked_asm!(
+                concat!("2: ", $instruction),
+                "3: ret",
+                concat!("4: ", $others),
+                "5: push rcx",
+                "lea rcx, [rip + {other}]",
+                "mov [rip + {stub}], rcx",
+                "pop rcx",
+                "ret",
+                "6: jmp {none}",
+                vmi_abi::__fixup_text!("{own}", "2b", "3b", "4b"),
+                vmi_abi::__fixup_text!("{own}", "4b", "5b", "6b"),
+                other = sym $other,
+                stub = sym STUB,
+                none = sym no_hypercall,
+                own = sym $name,
+            )
         }
     )* };
 }
 
-macro_rules! hypercall {
-    ($instruction:literal, $number:ident) => {
-        hypercall!(@asm ($instruction) () $number, ())
+stubs! {
+    /// Calls KVM on a CPU with VMX.
+    vmcall "vmcall", else vmmcall "vmmcall";
+    /// Calls KVM on a CPU with SVM.
+    vmmcall "vmmcall", else vmcall "vmcall";
+}
+
+/// Answers a hypercall as a KVM that does not know it; calls nobody.
+#[unsafe(naked)]
+pub(crate) unsafe extern "sysv64" fn no_hypercall() {
+    naked_asm!("mov rax, {answer}", "ret", answer = const Error::NO_SUCH_CALL.0)
+}
+
+/// RBX is the compiler's, and no operand: its value waits in the register of the first argument, which thereby keeps its
+/// own. Without `nomem`, because the host reads and writes memory; without `nostack`, because of the `call`.
+macro_rules! call_stub {
+    ($number:ident) => {
+        call_stub!(@asm () () $number, ())
     };
-    ($instruction:literal, $number:ident, $a0:ident $(, $($others:tt)*)?) => {
-        hypercall!(@asm ("xchg rbx, {0}", $instruction, "xchg rbx, {0}") (in(reg) $a0,) $number, ($($($others)*)?))
+    ($number:ident, $a0:ident $(, $($others:tt)*)?) => {
+        call_stub!(@asm ("xchg rbx, {0}",) (in(reg) $a0,) $number, ($($($others)*)?))
     };
-    (@asm ($($text:literal),*) ($($a0:tt)*) $number:ident, ($($others:tt)*)) => {{
+    (@asm ($($exchange:literal,)?) ($($a0:tt)*) $number:ident, ($($others:tt)*)) => {{
         let answer: i64;
         // SAFETY: the caller of the function around this vouches for the call; it changes RAX alone.
         unsafe {
-            asm!($($text,)* $($a0)* inout("rax") $number => answer, $($others)* options(nostack, preserves_flags))
+            asm!(
+                $($exchange,)?
+                "call qword ptr [rip + {stub}]",
+                $($exchange,)?
+                $($a0)*
+                stub = sym STUB,
+                inout("rax") $number => answer,
+                $($others)*
+                options(preserves_flags),
+            )
         };
         answer
     }};
 }
-
-hypercalls! {
-    /// Calls KVM on a CPU with VMX.
-    vmcall "vmcall";
-    /// Calls KVM on a CPU with SVM.
-    vmmcall "vmmcall";
+/// Calls KVM, by the chosen [`STUB`].
+///
+/// # Safety
+///
+/// - Called in ring 0 of a guest of KVM.
+/// - The arguments are what the call asks for, and what it does is what the kernel wants.
+#[inline(always)]
+pub(crate) unsafe fn hypercall(number: u64, arguments: &[u64]) -> i64 {
+    // Inlined, the number of arguments is known, and nothing is left of the choice, nor of the slice.
+    match *arguments {
+        [] => call_stub!(number),
+        [a0] => call_stub!(number, a0),
+        [a0, a1] => call_stub!(number, a0, in("rcx") a1,),
+        [a0, a1, a2] => call_stub!(number, a0, in("rcx") a1, in("rdx") a2,),
+        [a0, a1, a2, a3] => call_stub!(number, a0, in("rcx") a1, in("rdx") a2, in("rsi") a3,),
+        _ => unreachable!("a hypercall takes at most four arguments"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use core::sync::atomic::Ordering::Relaxed;
+
     use proptest::prelude::*;
     use vmi_abi::{Override, leaf};
 
@@ -196,32 +239,39 @@ mod tests {
         }
     }
 
-    // What would run in place of the calls says what is in one register.
-    hypercalls! {
-        /// Leaves the number.
+    /// Stubs that call nobody, and answer with what is in one register.
+    macro_rules! spies {
+        ($( $name:ident $instruction:literal; )*) => { $(
+            #[unsafe(naked)]
+            unsafe extern "sysv64" fn $name() {
+                naked_asm!($instruction, "ret")
+            }
+        )* };
+    }
+
+    spies! {
         number "nop";
-        /// Leaves the first argument.
-        rbx "mov rax, rbx";
-        /// Leaves the second argument.
-        rcx "mov rax, rcx";
-        /// Leaves the third argument.
-        rdx "mov rax, rdx";
-        /// Leaves the fourth argument.
-        rsi "mov rax, rsi";
+        first "mov rax, rbx";
+        second "mov rax, rcx";
+        third "mov rax, rdx";
+        fourth "mov rax, rsi";
     }
 
     #[test]
     fn number_and_arguments_are_in_the_registers_of_the_convention() {
-        type Spy = unsafe fn(u64, &[u64]) -> i64;
-        const SPIES: [(Spy, usize); 4] = [(rbx, 0), (rcx, 1), (rdx, 2), (rsi, 3)];
+        fn answer(spy: unsafe extern "sysv64" fn(), arguments: &[u64]) -> u64 {
+            STUB.store(spy as *const () as *mut (), Relaxed);
+            // SAFETY: no call is made: what stands for it only moves between registers.
+            unsafe { hypercall(7, arguments) as u64 }
+        }
+        // SAFETY: no stub has been chosen, so nobody is called.
+        assert_eq!(unsafe { hypercall(7, &[]) }, Error::NO_SUCH_CALL.0);
         for count in 0..=4 {
             // One is the same as the number: it needs a register of its own all the same.
             let arguments: &[u64] = &[1, 7, 3, 4][..count];
-            // SAFETY: no call is made: what stands for it only moves between registers.
-            assert_eq!(unsafe { number(7, arguments) }, 7);
-            for (spy, argument) in SPIES.into_iter().take(count) {
-                // SAFETY: likewise.
-                assert_eq!(unsafe { spy(7, arguments) } as u64, arguments[argument]);
+            assert_eq!(answer(number, arguments), 7);
+            for (spy, argument) in [first, second, third, fourth].into_iter().zip(arguments) {
+                assert_eq!(answer(spy, arguments), *argument);
             }
         }
     }

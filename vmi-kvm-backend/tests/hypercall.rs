@@ -5,8 +5,8 @@ use vmi_abi::cpuid::CallOpcode;
 use vmi_kvm_backend::{
     Features,
     hypercall::{
-        Call, Caller, ClockPairing, Error, Granted, Hypercall, Instruction, KickCpu, MapGpaRange, Number,
-        SchedYield, SendIpi, VapicPollIrq, Vmmcall, decode,
+        Call, ClockPairing, Error, Granted, Hypercall, KickCpu, MapGpaRange, Number, SchedYield, SendIpi,
+        VapicPollIrq, decode,
     },
 };
 
@@ -53,15 +53,10 @@ fn a_call_without_its_feature_is_not_made() {
 
 /// Returns whether the right to make call `C` is granted where the host has all features but these.
 fn granted_without<C: Call>(missing: Features) -> bool {
-    fn ask<I: Instruction, C: Call>(caller: Caller<I>) -> bool {
-        assert_eq!(size_of::<Granted<I, C>>(), 0);
-        caller.grant::<C>().is_some()
-    }
     let features = Features::all() - missing;
-    let asked = |dump| match on(&with(dump, 0x4000_0001, [features.bits(), 0, 0, 0]), Hypercall::detect) {
-        Some(Hypercall::Vmcall(caller)) => ask::<_, C>(caller),
-        Some(Hypercall::Vmmcall(caller)) => ask::<_, C>(caller),
-        None => panic!("KVM was not found"),
+    let asked = |dump| {
+        let kvm = on(&with(dump, 0x4000_0001, [features.bits(), 0, 0, 0]), Hypercall::detect);
+        kvm.expect("KVM").grant::<C>().is_some()
     };
     let [amd, intel] = [kvm_amd(), kvm_intel()].map(asked);
     assert_eq!(amd, intel);
@@ -97,11 +92,10 @@ fn a_call_of_a_kernels_own_is_granted() {
         const NUMBER: Number = Number(0x7fff_0000);
         type Arguments = [u64; 3];
     }
-    let Some(Hypercall::Vmmcall(caller)) = on(&kvm_amd(), Hypercall::detect) else {
-        panic!("AMD has vmmcall")
-    };
-    let right: Granted<Vmmcall, Own> = caller.grant().expect("no feature is needed");
-    assert_eq!(format!("{right:?}"), "Granted(Vmmcall, Number(2147418112))");
+    let kvm = on(&kvm_amd(), Hypercall::detect).expect("KVM");
+    let right: Granted<Own> = kvm.grant().expect("no feature is needed");
+    assert_eq!(size_of_val(&right), 0);
+    assert_eq!(format!("{right:?}"), "Granted(Number(2147418112))");
 }
 
 proptest! {

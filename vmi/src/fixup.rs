@@ -14,10 +14,14 @@ unsafe extern "C" {
     static STOP: Fixup;
 }
 
-/// Returns the address at which to go on after a general-protection fault at `rip`, if the instruction there was
-/// allowed to fault ([`cpu::try_read_msr`](crate::cpu::try_read_msr) and its like).
+/// Returns the address at which to go on after a fault at `rip`, if the instruction there was allowed to fault.
 ///
-/// The kernel's #GP handler asks this first; on `Some` it sets the frame's RIP to the address and returns. That holds
+/// | fault | of |
+/// | --- | --- |
+/// | #GP | [`cpu::try_read_msr`](crate::cpu::try_read_msr) and its like, where there is no such MSR |
+/// | #UD, #PF | a backend's hypercall, where the CPU is not of the vendor that CPUID names |
+///
+/// The kernel's handlers of these three ask this first; on `Some` it sets the frame's RIP to the address and returns. That holds
 /// for the native form, and for whatever a backend put in its place. Holds no op itself.
 pub fn landing(rip: u64) -> Option<u64> {
     // The linker defines the two symbols only if some code holds the section: this call does, with no record of its own.

@@ -220,7 +220,7 @@ extern "sysv64" fn on_interrupt(frame: &mut Frame) {
 
 /// Handles exceptions, without a site: one may come from the middle of an edit.
 extern "sysv64" fn on_exception(frame: &mut Frame) {
-    if frame.vector == GENERAL_PROTECTION
+    if matches!(frame.vector, INVALID_OPCODE | GENERAL_PROTECTION | PAGE_FAULT)
         && let Some(landing) = vmi::fixup::landing(frame.rip)
     {
         frame.rip = landing;

@@ -9,7 +9,7 @@ use vmi_abi::{
     port_call::{CALLS_MAX, Features},
 };
 use vmi_kvm_backend::{
-    hypercall::{self as kvm_call, Hypercall, Instruction, Number, VapicPollIrq},
+    hypercall::{Hypercall, Number, VapicPollIrq},
     port_call::{Caller, Error},
 };
 use vmi_native::Native;
@@ -113,15 +113,7 @@ fn no_kvm() -> Option<&'static str> {
 /// Asks KVM to look at pending interrupts, of which there are none: the one call that every KVM serves, whatever its
 /// features, and that changes nothing.
 fn hypercall_by_library(turns: u64) {
-    match kvm() {
-        Some(Hypercall::Vmcall(caller)) => poll_by(caller, turns),
-        Some(Hypercall::Vmmcall(caller)) => poll_by(caller, turns),
-        None => {}
-    }
-}
-
-fn poll_by<I: Instruction>(caller: kvm_call::Caller<I>, turns: u64) {
-    let poll = caller.grant::<VapicPollIrq>().expect("a call that needs no feature");
+    let poll = kvm().and_then(Hypercall::grant::<VapicPollIrq>).expect("a call that needs no feature");
     // SAFETY: ring 0, on the KVM that CPUID announces.
     repeat(turns, (), |()| keep(unsafe { poll.call([]) } as u64));
 }

@@ -25,10 +25,12 @@ const WITH_CLOCK: &[Check] = &[
     ("kvm/the clock follows a changed multiplier", clock_follows_multiplier),
     ("kvm/the page is registered", page_is_registered),
     ("kvm/the calendar needs no real-time clock", calendar_without_rtc),
+    ("kvm/a hypercall is served", known_hypercall),
     ("kvm/an unknown hypercall is refused", unknown_hypercall),
 ];
 const WITHOUT_CLOCK: &[Check] = &[
     ("kvm/no page is registered", no_page_is_registered),
+    ("kvm/a hypercall is served", known_hypercall),
     ("kvm/an unknown hypercall is refused", unknown_hypercall),
 ];
 const UNUSED: &[Check] = &[("kvm/no page is registered", no_page_is_registered)];
@@ -173,6 +175,17 @@ fn registration() -> u64 {
 
 fn calendar_without_rtc() -> Verdict {
     holds("there is a wall clock", vmi::time::wall_clock().is_some())?;
+    Ok(PASSED)
+}
+
+/// Of all calls the one that every KVM serves, whatever its features.
+fn known_hypercall() -> Verdict {
+    let Some(hypercall) = Hypercall::detect(&cpuid) else {
+        return Ok(Outcome::Skipped("the CPU's vendor has no known hypercall instruction"));
+    };
+    // SAFETY: it has KVM look at pending interrupts, which are taken either way.
+    let found = unsafe { hypercall.call(Number::VAPIC_POLL_IRQ, []) };
+    equal("result", found as u64, 0_u64)?;
     Ok(PASSED)
 }
 
