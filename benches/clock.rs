@@ -6,6 +6,7 @@ use std::time::Instant;
 use benches::clock::{self, read, read_counter};
 use benches::{question::Question, ratio::Ratio, settings};
 use criterion::{Criterion, criterion_group, criterion_main};
+use vmi_abi::time;
 use vmi_kvm_backend::pvclock::nanoseconds;
 
 /// Any rate will do: what the clock says is not looked at. Without one it would ask ports, which a program may not.
@@ -14,7 +15,7 @@ const HERTZ: u64 = 2_000_000_000;
 /// A whole reading, the counter included.
 fn readings(criterion: &mut Criterion<Ratio>) {
     vmi_native::set_frequency(HERTZ);
-    let native = vmi::table().time.now_ns;
+    let native = vmi::table().get::<time::now_ns>();
     let page = clock::of_kvm();
     let mut question = Question::ask(criterion, "clock/read", "rdtsc", &read_counter);
     question.candidate("native clock", &|turns| read(native, turns));

@@ -7,7 +7,7 @@ use std::hint::black_box;
 use benches::machine::{self, Leaves};
 use benches::{question::Question, ratio::Ratio, settings};
 use criterion::{Criterion, criterion_group, criterion_main};
-use vmi_abi::cpuid::{self, Cpuid};
+use vmi_abi::{CommandLine, Machine, cpuid::Cpuid};
 
 fn detection(criterion: &mut Criterion<Ratio>) {
     let every_base = |turns| {
@@ -29,13 +29,16 @@ fn detection(criterion: &mut Criterion<Ratio>) {
     for (name, leaves) in machines {
         let any = |turns| {
             for _ in 0..turns {
-                black_box(cpuid::first(&machine::answering(black_box(leaves))));
+                let cpuid = machine::answering(black_box(leaves));
+                black_box(Machine::new(&cpuid, CommandLine::default()).hypervisor());
             }
         };
         question.candidate(&format!("which hypervisor, on {name}"), &any);
         let kvm = |turns| {
             for _ in 0..turns {
-                black_box(vmi_kvm_backend::probe(&machine::answering(black_box(leaves))));
+                let cpuid = machine::answering(black_box(leaves));
+                let machine = Machine::new(&cpuid, CommandLine::default());
+                black_box(vmi_kvm_backend::probe(&machine));
             }
         };
         question.candidate(&format!("is it KVM, on {name}"), &kvm);

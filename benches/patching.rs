@@ -7,7 +7,7 @@ use std::arch::x86_64::__cpuid;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use benches::many_sites::{ManySites, overrides};
+use benches::many_sites::{ManySites, replacements};
 use benches::{question::BASELINE, settings};
 use criterion::{
     Criterion, SamplingMode, Throughput, criterion_group, criterion_main, measurement::WallTime,
@@ -34,7 +34,7 @@ fn sites(criterion: &mut Criterion, count: usize) {
     drop(by_hand);
 
     let sites = ManySites::new(count);
-    let plan = Plan::new(&overrides()).expect("overrides that fit");
+    let plan = Plan::new(&replacements()).expect("replacements that fit");
     let validate = || plan.validate(sites.records(), &sites).expect("valid records");
     group.bench_function("validate", |bencher| bencher.iter(|| black_box(validate()).counts()));
     group.bench_function("edit", |bencher| {

@@ -5,12 +5,12 @@
 
 use std::ptr;
 
-use vmi::{Backend, CommandLine, Platform};
-use vmi_abi::{Fault, Offer, Override, Overrides, Rank, leaf};
+use vmi::{Backend, CommandLine};
+use vmi_abi::{Fault, Leaf, Machine, Offer, Operation, Override, Rank, Table, cpu, leaf, time};
 use vmi_kvm_backend::pvclock::{Flags, TimeInfo};
-use vmi_kvm_backend::{Features, Kvm, msr};
+use vmi_kvm_backend::{BACKEND, Features, msr};
 
-use crate::{insn, program::PROGRAM};
+use crate::{insn, machine, program::PROGRAM};
 
 /// What reads a clock.
 pub type Clock = extern "sysv64" fn() -> u64;
@@ -24,15 +24,23 @@ pub type Clock = extern "sysv64" fn() -> u64;
 pub fn of_kvm() -> Clock {
     let features = Features::CLOCKSOURCE2 | Features::CLOCKSOURCE_STABLE_BIT;
     let offer = Offer { rank: Rank::HYPERVISOR, features: features.bits().into(), hints: 0, base_leaf: 0 };
-    let below = Box::leak(Box::new(vmi::table().with(&msrs())));
+    let cpuid = machine::answering(machine::KVM);
+    let machine = Machine::new(&cpuid, CommandLine::default());
+    let below = Box::leak(Box::new(Table::vacant()));
+    below.copy(vmi::native_table());
+    serve::<cpu::try_read_msr>(below, leaf!(cpu::try_read_msr, |_| Ok(msr::RESET)));
+    serve::<cpu::try_write_msr>(below, leaf!(cpu::try_write_msr, register));
     // SAFETY: the backend writes no MSR but those of this table, whose host is the one that the offer describes; one
     // thread, once.
-    unsafe { Kvm.enable(&offer, &PROGRAM, below) }.expect("a clock page");
-    let words = CommandLine::new(PROGRAM.command_line());
-    match Kvm.overrides(&offer, words).time.now_ns {
-        Override::Call(clock) => clock,
+    unsafe { BACKEND.enable(&offer, &machine, &PROGRAM, below) }.expect("a clock page");
+    let served = Box::leak(Box::new(Table::vacant()));
+    served.copy(below);
+    match BACKEND.replacements(&offer, &machine).get(time::now_ns::OP) {
+        // SAFETY: the backend's clock.
+        Override::Call(clock) => unsafe { served.set(time::now_ns::OP, clock) },
         other => panic!("{other:?} is no clock"),
     }
+    served.get::<time::now_ns>()
 }
 
 /// Returns a page as KVM fills it for a counter of 2.5 GHz.
@@ -49,12 +57,11 @@ pub fn page() -> TimeInfo {
     }
 }
 
-/// The host's MSRs, which nobody but the backend reaches: it finds them in the table below.
-fn msrs() -> Overrides {
-    let mut overrides = Overrides::KEEP;
-    overrides.cpu.try_read_msr = leaf!(cpu::try_read_msr, |_| Ok(msr::RESET));
-    overrides.cpu.try_write_msr = leaf!(cpu::try_write_msr, register);
-    overrides
+/// Has the host's own code serve an access of an MSR, which nobody but the backend makes: it finds it in the table below.
+fn serve<O: Operation<Function = Leaf<O>>>(table: &Table, with: Override<Leaf<O>>) {
+    let Override::Call(function) = with else { unreachable!("a function") };
+    // SAFETY: a function of the op, by its type, which does what the op says with the MSRs of the host.
+    unsafe { table.set(O::OP, function.address()) };
 }
 
 /// Does what KVM does when the page of a CPU is registered. Addresses are this program's own.

@@ -1,20 +1,20 @@
 //! As many sites as one wants, with their records, in memory of their own.
 
-// UNSAFETY: lays records and text in a mapping, and implements the platform for it.
+// UNSAFETY: lays records and text in a mapping, and implements their text.
 #![expect(unsafe_code)]
 
 use core::{hint::black_box, ops::Range, ptr, slice};
 
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
-use vmi::{Platform, patch::Records};
-use vmi_abi::{Inline, Op, Override, Overrides, SITE_LEN_MAX, Site, cpu, io, irq};
+use vmi::{Text, patch::Records};
+use vmi_abi::{Inline, Op, Override, Replacements, SITE_LEN_MAX, SiteRecord, cpu, io, irq};
 
 use crate::program::PROGRAM;
 
 /// Bytes from one site to the next: a line of the cache, so that the sites are no denser than code makes them.
 const STRIDE: usize = 64;
 
-/// The ops whose sites take turns, and that the overrides replace by a call, by other bytes, and by nothing.
+/// The ops whose sites take turns, and that are replaced by a call, by other bytes, and by nothing.
 const OPS: [Op; 3] = [irq::disable::OP, cpu::cycles::OP, io::delay::OP];
 
 /// Sites of three ops in a piece of text that is never executed, and their records before it.
@@ -32,9 +32,9 @@ impl ManySites {
     ///
     /// When there is no memory for them near this program, which the calls have to reach.
     pub fn new(count: usize) -> Self {
-        let records_bytes = (count * size_of::<Site>()).next_multiple_of(STRIDE);
+        let records_bytes = (count * size_of::<SiteRecord>()).next_multiple_of(STRIDE);
         let len = records_bytes + count * STRIDE;
-        let near = PROGRAM.text()[0].start.wrapping_sub(len.next_multiple_of(1 << 30)).cast_mut().cast();
+        let near = PROGRAM.ranges()[0].start.wrapping_sub(len.next_multiple_of(1 << 30)).cast_mut().cast();
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: a new mapping; the address is a wish that the kernel does not grant where something is.
         let start = unsafe { mmap_anonymous(near, len, protection, MapFlags::PRIVATE) };
@@ -45,10 +45,12 @@ impl ManySites {
         for number in 0..count {
             let (op, native) = native(OPS[number % OPS.len()]);
             let place = text.wrapping_add(number * STRIDE);
-            let record = start.cast::<Site>().wrapping_add(number);
+            let record = start.cast::<SiteRecord>().wrapping_add(number);
             let offset = (place.addr() - record.addr()) as i32;
             // SAFETY: inside the mapping, before the text, aligned as the mapping is.
-            unsafe { record.write(Site { offset, op: op.number(), len: native.len() as u8, reserved: 0 }) };
+            unsafe {
+                record.write(SiteRecord { offset, op: op.number(), len: native.len() as u8, reserved: 0 })
+            };
             // SAFETY: inside the mapping, and no longer than the distance of two sites.
             unsafe { place.copy_from_nonoverlapping(native.as_ptr(), native.len()) };
         }
@@ -61,7 +63,7 @@ impl ManySites {
     }
 
     /// Returns the records as they lie in memory.
-    pub fn sites(&self) -> &[Site] {
+    pub fn sites(&self) -> &[SiteRecord] {
         // SAFETY: `new` laid so many there, aligned; nobody writes them.
         unsafe { slice::from_raw_parts(self.mapping.start.cast(), self.count) }
     }
@@ -88,33 +90,29 @@ impl Drop for ManySites {
 }
 
 // SAFETY: the text is this value's own mapping, never executed; bytes are copied to their place; no op is used here.
-unsafe impl Platform for ManySites {
-    fn text(&self) -> &[Range<*const u8>] {
+unsafe impl Text for ManySites {
+    fn ranges(&self) -> &[Range<*const u8>] {
         &self.text
     }
 
-    unsafe fn write_text(&self, place: *mut u8, bytes: &[u8]) {
+    unsafe fn write(&self, place: *mut u8, bytes: &[u8]) {
         // SAFETY: by the caller, the bytes lie inside the text, which may be written.
         unsafe { place.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
-    }
-
-    fn physical_address(&self, pointer: *const u8) -> u64 {
-        pointer.addr() as u64
     }
 }
 
 // SAFETY: the pointers lead to memory of this value's own, which only `&mut self` and the patcher write.
 unsafe impl Sync for ManySites {}
 
-/// Returns overrides of every op that has sites here, one in each form.
-pub fn overrides() -> Overrides {
-    let mut overrides = Overrides::KEEP;
+/// Returns replacements of every op that has sites here, one in each form.
+pub fn replacements() -> Replacements {
+    let mut all = Replacements::KEEP;
+    all.set::<irq::disable>(vmi_abi::leaf!(irq::disable, || ()));
+    // `rdtsc` behind other prefixes than the site's own, or nothing would be edited.
     // SAFETY: never executed.
-    overrides.irq.disable = vmi_abi::leaf!(irq::disable, || ());
-    // SAFETY: never executed.
-    overrides.cpu.cycles = Override::Inline(unsafe { Inline::promise(&crate::insn::CYCLES) });
-    overrides.io.delay = Override::Nop;
-    overrides
+    all.set::<cpu::cycles>(Override::Inline(unsafe { Inline::promise(&[0x36, 0x36, 0x36, 0x0f, 0x31]) }));
+    all.set::<io::delay>(Override::Nop);
+    all
 }
 
 /// Returns an op and the text of its sites, as one of this program's own shows it.
@@ -150,7 +148,7 @@ mod tests {
             unsafe { slice::from_raw_parts(text.start, len) }.to_vec()
         };
         let native = bytes();
-        let plan = Plan::new(&overrides()).unwrap();
+        let plan = Plan::new(&replacements()).unwrap();
         let validated = plan.validate(sites.records(), &sites).unwrap();
         let counts = validated.counts();
         assert_eq!((counts.total, counts.call, counts.inline, counts.nop), (10, 4, 3, 3));

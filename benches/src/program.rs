@@ -7,10 +7,10 @@ use core::{ops::Range, ptr};
 
 use rustix::mm::{MapFlags, MprotectFlags, MremapFlags, ProtFlags, mmap_anonymous, mprotect, mremap_fixed};
 use vmi::{
-    Platform,
+    Platform, Text,
     patch::{Plan, Records},
 };
-use vmi_abi::Overrides;
+use vmi_abi::Replacements;
 
 unsafe extern "C" {
     // The linker's own: where the program begins, and where its text ends.
@@ -30,21 +30,20 @@ pub struct Program {
     text: [Range<*const u8>; 1],
 }
 
-// SAFETY: the pointers are only compared, and handed to `write_text`.
+// SAFETY: the pointers are only compared, and handed to `write`.
 unsafe impl Sync for Program {}
 
-// SAFETY: between the linker's two symbols lies the program, mapped readable as far as its text goes; `write_text` puts
-// a copy in place that differs in the bytes given; the addresses serve a hypervisor that is part of the program;
-// no op is used here.
-unsafe impl Platform for Program {
-    fn text(&self) -> &[Range<*const u8>] {
+// SAFETY: between the linker's two symbols lies the program, mapped readable as far as its text goes; `write` puts a
+// copy in place that differs in the bytes given; no op is used here.
+unsafe impl Text for Program {
+    fn ranges(&self) -> &[Range<*const u8>] {
         &self.text
     }
 
     /// Edits a copy of the pages, while it may be written and not executed, and puts it in the place of the pages, when
     /// it may be executed and not written, in one step. A copy, not the pages themselves, because this function may lie
     /// in them, and no page is ever to be both.
-    unsafe fn write_text(&self, place: *mut u8, bytes: &[u8]) {
+    unsafe fn write(&self, place: *mut u8, bytes: &[u8]) {
         let start = place.map_addr(|address| address & !(PAGE - 1));
         let offset = place.addr() - start.addr();
         let len = (offset + bytes.len()).next_multiple_of(PAGE);
@@ -65,14 +64,12 @@ unsafe impl Platform for Program {
         let moved = unsafe { mremap_fixed(copy, len, len, MremapFlags::MAYMOVE, start.cast()) };
         moved.expect("text in the place of text");
     }
+}
 
+// SAFETY: the addresses serve a hypervisor that is part of the program; no op is used here.
+unsafe impl Platform for Program {
     fn physical_address(&self, pointer: *const u8) -> u64 {
         pointer.expose_provenance() as u64
-    }
-
-    /// A program has no ports to call a host by.
-    fn command_line(&self) -> &str {
-        "no-vmi"
     }
 }
 
@@ -80,17 +77,17 @@ unsafe impl Platform for Program {
 ///
 /// # Panics
 ///
-/// When the overrides do not fit.
+/// When the replacements do not fit.
 ///
 /// # Safety
 ///
-/// - The overrides do what their ops do, or what `run` expects of the ops that it uses.
+/// - The replacements do what their ops do, or what `run` expects of the ops that it uses.
 /// - No other thread uses an op.
-pub unsafe fn edited<T>(overrides: &Overrides, run: impl FnOnce() -> T) -> T {
-    let plan = Plan::new(overrides).expect("overrides that fit");
+pub unsafe fn edited<T>(replacements: &Replacements, run: impl FnOnce() -> T) -> T {
+    let plan = Plan::new(replacements).expect("replacements that fit");
     let records = Records::of_image().expect("records");
     let sites = plan.validate(records, &PROGRAM).expect("valid records");
-    // SAFETY: by the caller, the overrides are good, and no other thread executes a site; signals do not either.
+    // SAFETY: by the caller, the replacements are good, and no other thread executes a site; signals do not either.
     let sites = unsafe { sites.apply() };
     let result = run();
     // SAFETY: as above.
@@ -102,7 +99,7 @@ pub unsafe fn edited<T>(overrides: &Overrides, run: impl FnOnce() -> T) -> T {
 mod tests {
     use core::cell::Cell;
 
-    use vmi_abi::{Leaf, Override, leaf, mmu};
+    use vmi_abi::{Inline, Leaf, Override, leaf, mmu};
 
     use super::*;
     use crate::insn;
@@ -114,11 +111,11 @@ mod tests {
     }
 
     fn while_it_is(with: Override<Leaf<mmu::set_entry>>) -> u64 {
-        let mut overrides = Overrides::KEEP;
-        overrides.mmu.set_entry = with;
+        let mut replacements = Replacements::KEEP;
+        replacements.set::<mmu::set_entry>(with);
         let entry = Cell::new(0);
         // SAFETY: the tests of this file are one, and no other uses the op.
-        unsafe { edited(&overrides, || set_entry(&entry, 3)) };
+        unsafe { edited(&replacements, || set_entry(&entry, 3)) };
         let found = entry.get();
         set_entry(&entry, 5);
         assert_eq!(entry.get(), 5, "the site is not native again");
@@ -132,7 +129,8 @@ mod tests {
     #[test]
     fn sites_are_edited_and_put_back() {
         assert_eq!(while_it_is(Override::Keep), 3);
-        assert_eq!(while_it_is(Override::Nop), 0);
+        // SAFETY: a NOP, which this test expects to store nothing.
+        assert_eq!(while_it_is(Override::Inline(unsafe { Inline::promise(&[0x0f, 0x1f, 0x00]) })), 0);
         let thunk = leaf!(mmu::set_entry, |entry: *mut u64, value| {
             // SAFETY: the op's store, but for the value, which this test expects.
             unsafe { entry.write_volatile(value + 8) };

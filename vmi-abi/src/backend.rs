@@ -5,27 +5,27 @@
 
 use core::fmt;
 
-use crate::{CommandLine, Overrides, Platform, Table, cpuid::Cpuid};
+use crate::{Machine, Platform, Replacements, Table};
 
-/// What serves ops in place of the native functions.
+/// What serves ops in place of the native functions, as one layer among others.
 ///
 /// # Safety
 ///
-/// The implementer promises that the functions it [`overrides`](Self::overrides) ops with do what the ops' documentation
-/// says, on every machine on which [`probe`](Self::probe) finds the hypervisor.
+/// The implementer promises that its [`replacements`](Self::replacements) do what the ops' documentation says, on every
+/// machine on which [`probe`](Self::probe) finds the hypervisor.
 pub unsafe trait Backend: Sync {
-    /// Returns the name, as the report has it.
+    /// Returns the name, as the report has it. The word `no-NAME` on the kernel's command line refuses the backend.
     fn name(&self) -> &'static str;
 
-    /// Looks for the hypervisor, by CPUID alone: no hypercall, no MSR.
+    /// Looks for the hypervisor in the description of the machine: no hypercall, no MSR.
     ///
     /// # Errors
     ///
     /// Says in a few words why this backend is not for this machine.
-    fn probe(&self, cpuid: &Cpuid<'_>) -> Result<Offer, &'static str>;
+    fn probe(&self, machine: &Machine<'_>) -> Result<Offer, &'static str>;
 
-    /// Returns what the backend would put in place of ops, given what it offered and the kernel's command line.
-    fn overrides(&self, offer: &Offer, command_line: CommandLine<'_>) -> Overrides;
+    /// Returns what the backend would put in place of ops, given what it offered.
+    fn replacements(&self, offer: &Offer, machine: &Machine<'_>) -> Replacements;
 
     /// Writes the features of `offer` by their names.
     ///
@@ -34,8 +34,8 @@ pub unsafe trait Backend: Sync {
     /// When the formatter fails.
     fn describe(&self, offer: &Offer, f: &mut fmt::Formatter<'_>) -> fmt::Result;
 
-    /// Registers with the hypervisor what the overrides need, on this CPU, and takes over or clears what firmware
-    /// left registered. `below` is the table without this backend, for replacements that fall back.
+    /// Registers with the hypervisor what the replacements need, on this CPU, and takes over or clears what firmware
+    /// left registered. `below` is the table of the next layer down, for replacements that fall back.
     ///
     /// # Errors
     ///
@@ -48,12 +48,13 @@ pub unsafe trait Backend: Sync {
     unsafe fn enable(
         &self,
         offer: &Offer,
+        machine: &Machine<'_>,
         platform: &dyn Platform,
         below: &'static Table,
     ) -> Result<(), EnableError>;
 
     /// Takes back what firmware left registered with the hypervisor, on this CPU: the backend's hypervisor is there, but
-    /// the backend was not chosen, and the memory that firmware named is the kernel's now.
+    /// the backend is no layer, and the memory that firmware named is the kernel's now. `table` is that of the bottom.
     ///
     /// # Safety
     ///
@@ -75,7 +76,7 @@ pub unsafe trait Backend: Sync {
 /// What a backend found by probing and proposes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Offer {
-    /// Among several offers the highest rank is chosen.
+    /// The layer with the highest rank is the topmost: an op is served by the first that replaces it from there down.
     pub rank: Rank,
     /// Feature bits, in the hypervisor's own layout.
     pub features: u64,
@@ -85,11 +86,13 @@ pub struct Offer {
     pub base_leaf: u32,
 }
 
-/// How much a backend should be preferred to others that also fit.
+/// How much a backend should be preferred to others that also replace an op.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank(pub u8);
 
 impl Rank {
+    /// An interface beside the hypervisor's own: of its user space.
+    pub const BESIDE: Self = Self(50);
     /// A hypervisor's own interface.
     pub const HYPERVISOR: Self = Self(100);
     /// Wins over everything found: for tests.

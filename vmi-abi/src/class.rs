@@ -11,4 +11,7 @@ pub enum Class {
     Call,
     /// Control does not come back and the stack is the contract; a replacement is reached by `jmp`.
     Jump,
+    /// Natively one NOP that names its op, `0f 1f 44 00` and the op's number: it costs that one instruction, and a
+    /// hypervisor that wants to hear of it replaces it. For the rest like a leaf op without a result.
+    Note,
 }

@@ -15,6 +15,11 @@ impl<'a> CommandLine<'a> {
         self.0.split_ascii_whitespace().any(|word| word == name)
     }
 
+    /// Tells whether the word `no-NAME` stands on the line, which refuses what is called `name`.
+    pub fn refuses(&self, name: &str) -> bool {
+        self.0.split_ascii_whitespace().any(|word| word.strip_prefix("no-") == Some(name))
+    }
+
     /// Returns the value of the last `key=value`: a later word overrules an earlier one.
     pub fn value(&self, key: &str) -> Option<&'a str> {
         let value = |word: &'a str| word.strip_prefix(key)?.strip_prefix('=');
@@ -31,6 +36,7 @@ mod tests {
         let line = CommandLine::new("quiet nopvspin\tno-kvmclock");
         assert!(line.has("no-kvmclock"));
         assert!(!line.has("nopv"));
+        assert!(line.refuses("kvmclock") && !line.refuses("kvm") && !line.refuses("pvspin"));
     }
 
     #[test]

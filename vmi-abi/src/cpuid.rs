@@ -30,9 +30,8 @@ pub struct Interface {
 }
 
 impl Interface {
-    /// Reads the leaf at `base` as the start of an interface, whatever it holds.
-    fn read(cpuid: &Cpuid<'_>, base: u32) -> Self {
-        let leaf = cpuid(base, 0);
+    /// Takes the leaf at `base` for the start of an interface, whatever it holds.
+    pub(crate) fn of(base: u32, leaf: CpuidResult) -> Self {
         let signature = text([leaf.ebx, leaf.ecx, leaf.edx]);
         // "Old hosts set eax value to 0x0. This should be interpreted as if the value was 0x40000001."
         // (KVM documentation, "KVM CPUID bits")
@@ -47,6 +46,11 @@ impl Interface {
         self.base..=if (self.base..=last).contains(&self.max_leaf) { self.max_leaf } else { self.base }
     }
 
+    /// Tells whether the maximum leaf is 0 or one of the interface's own.
+    pub(crate) fn reaches(&self) -> bool {
+        self.max_leaf == 0 || self.leaves().contains(&self.max_leaf)
+    }
+
     /// Returns the leaf `offset` leaves above the base, or `None` where the interface does not reach so far.
     pub fn leaf(&self, cpuid: &Cpuid<'_>, offset: u32) -> Option<CpuidResult> {
         let leaf = self.base.checked_add(offset)?;
@@ -55,7 +59,7 @@ impl Interface {
 
     /// Tells whether the signature reads as a name: printable ASCII with at least one letter or digit, filled up by
     /// zeros at the end only.
-    fn has_name(&self) -> bool {
+    pub(crate) fn has_name(&self) -> bool {
         let name = self.name();
         name.iter().all(|byte| (b' '..=b'~').contains(byte)) && name.iter().any(u8::is_ascii_alphanumeric)
     }
@@ -74,31 +78,6 @@ impl fmt::Display for Interface {
     }
 }
 
-/// Returns the interface with this signature, wherever in the hypervisor leaves it starts: with several interfaces
-/// the first may be another's. Neither the hypervisor bit nor the maximum leaf is looked at; twelve bytes do not
-/// come about by accident.
-pub fn find(cpuid: &Cpuid<'_>, signature: [u8; 12]) -> Option<Interface> {
-    bases().map(|base| Interface::read(cpuid, base)).find(|interface| interface.signature == signature)
-}
-
-/// Returns the first plausible interface, for a report of what this machine runs on.
-///
-/// An interface is plausible when all of these hold:
-/// - its signature reads as a name (printable ASCII with a letter or digit, zeros at the end only);
-/// - its maximum leaf is 0 or one of the 256 leaves from its base on;
-/// - its base leaf is not word for word the last basic leaf, which some CPUs return for any leaf they do not have
-///   (Intel SDM volume 2A, "CPUID—CPU Identification", on inputs above the maximum).
-///
-/// Garbage that passes all three would have to be text beside a number of the very range it stands in.
-pub fn first(cpuid: &Cpuid<'_>) -> Option<Interface> {
-    let echo = cpuid(cpuid(0, 0).eax, 0);
-    bases().find_map(|base| {
-        let interface = Interface::read(cpuid, base);
-        let reaches = interface.max_leaf == 0 || interface.leaves().contains(&interface.max_leaf);
-        (interface.has_name() && reaches && cpuid(base, 0) != echo).then_some(interface)
-    })
-}
-
 /// The CPU's vendor, as leaf 0 spells it. A name for what a table says: the table may be made up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Vendor(pub [u8; 12]);
@@ -115,9 +94,8 @@ impl Vendor {
     /// Hygon, whose CPUs have SVM.
     pub const HYGON: Self = Self(*b"HygonGenuine");
 
-    /// Reads leaf 0.
-    pub fn of(cpuid: &Cpuid<'_>) -> Self {
-        let leaf = cpuid(0, 0);
+    /// Reads the vendor from leaf 0.
+    pub(crate) fn of(leaf: CpuidResult) -> Self {
         Self(text([leaf.ebx, leaf.edx, leaf.ecx]))
     }
 
@@ -147,7 +125,8 @@ pub enum CallOpcode {
     Vmmcall,
 }
 
-fn bases() -> impl Iterator<Item = u32> {
+/// Returns the leaves at which an interface may start.
+pub(crate) fn bases() -> impl Iterator<Item = u32> {
     (FIRST_BASE..END_OF_BASES).step_by(LEAVES as usize)
 }
 

@@ -19,6 +19,7 @@ impl<O> Leaf<O> {
     /// - `function` takes the op's inputs from, and leaves its outputs in, the registers (or the stack slot) that the
     ///   op list names, and does what the op's documentation says. It finds the register of an output called `fault`
     ///   0, and may leave it so.
+    /// - Of an output of 32 bits, it leaves the upper half of the register 0, as instructions do.
     /// - It preserves every other general register. Flags are free.
     /// - It may be entered with the stack at any alignment of 8, the direction flag set, and interrupts on or off.
     pub const unsafe fn promise(function: unsafe extern "sysv64" fn()) -> Self {
@@ -74,7 +75,9 @@ const _: () = assert!(size_of::<LeafFrame>() == 11 * 8);
 #[macro_export]
 macro_rules! leaf {
     ($group:ident::$op:ident, $function:expr) => {{
-        extern "sysv64" fn shim(frame: &mut $crate::LeafFrame) {
+        // The frame comes as the fifth argument, in a register that carries no operand of any op: so operands that the
+        // function wants in registers are loaded there without detours.
+        extern "sysv64" fn shim(_: u64, _: u64, _: u64, _: u64, frame: &mut $crate::LeafFrame) {
             $crate::$group::$op::serve(frame, $function)
         }
         // The frame pointer keeps the stack while the call is aligned. An operand on the stack lies above the return
@@ -101,7 +104,7 @@ macro_rules! leaf {
                 ".else",
                 "push 0",
                 ".endif",
-                "mov rdi, rsp",
+                "mov r8, rsp",
                 "push rbp",
                 "mov rbp, rsp",
                 "and rsp, -16",

@@ -1,24 +1,26 @@
-//! What a backend puts in place of an op.
+//! What stands in place of one op.
 
-// UNSAFETY: declares the promise that inline bytes keep an op's register contract; holds no unsafe block.
+// UNSAFETY: declares the promise that inline bytes keep an op's register contract; makes functions of addresses.
 #![expect(unsafe_code)]
+
+use core::mem;
 
 use crate::{Leaf, SITE_LEN_MAX};
 
-/// The replacement of one op; `F` is the op's function type.
-#[derive(Clone, Copy, Debug)]
+/// The replacement of one op; `F` is the op's function type, or of a raw one its address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Override<F> {
     /// The native form stays.
     Keep,
     /// The site calls this function (a jump op jumps to it).
     Call(F),
-    /// The site holds these instructions.
+    /// The site holds this instruction.
     Inline(Inline),
-    /// The site does nothing. Only for ops that [`may be nothing`](crate::Op::may_be_nothing).
+    /// The site does nothing. Only for ops that [`may be nothing`](crate::Info::may_be_nothing).
     Nop,
 }
 
-/// Instructions short enough to stand in a site.
+/// An instruction short enough to stand in a site.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Inline {
     len: u8,
@@ -34,7 +36,8 @@ impl Inline {
     ///
     /// # Safety
     ///
-    /// - `code` is whole instructions that mean the same at any address, and control leaves at its end.
+    /// - `code` is exactly one instruction, which means the same at any address and behind a prefix for CS, and control
+    ///   leaves at its end. Of a jump op, control goes where the op's documentation says.
     /// - It takes inputs, leaves outputs and preserves registers as the op's contract says.
     pub const unsafe fn promise(code: &[u8]) -> Self {
         assert!(!code.is_empty() && code.len() <= SITE_LEN_MAX, "inline code does not fit a site");
@@ -43,20 +46,10 @@ impl Inline {
         Self { len: code.len() as u8, bytes }
     }
 
-    /// Returns the instructions.
+    /// Returns the instruction.
     pub fn as_slice(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
-}
-
-/// An override without its type, as the patcher reads it.
-#[doc(hidden)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Erased {
-    Keep,
-    Call(usize),
-    Inline(Inline),
-    Nop,
 }
 
 /// A function type that an op can be served by.
@@ -64,38 +57,43 @@ pub enum Erased {
 pub trait Entry: Copy {
     /// Returns the function's address.
     fn address(self) -> usize;
+    /// Returns the function at an address.
+    ///
+    /// # Safety
+    ///
+    /// - It is a function of this type.
+    unsafe fn from_address(address: *mut ()) -> Self;
 }
 
 impl<O> Entry for Leaf<O> {
     fn address(self) -> usize {
         Self::address(self)
     }
+
+    unsafe fn from_address(address: *mut ()) -> Self {
+        // SAFETY: the caller says that it is a function without a signature of Rust's.
+        let function = unsafe { mem::transmute::<*mut (), unsafe extern "sysv64" fn()>(address) };
+        // SAFETY: by the caller it keeps the contract of the op.
+        unsafe { Self::promise(function) }
+    }
 }
 
 macro_rules! entries {
     ($( ($($argument:ident)*) )*) => { $(
-        impl<$($argument,)* R> Entry for extern "sysv64" fn($($argument),*) -> R {
-            fn address(self) -> usize {
-                self as *const () as usize
-            }
-        }
-        impl<$($argument,)* R> Entry for unsafe extern "sysv64" fn($($argument),*) -> R {
-            fn address(self) -> usize {
-                self as *const () as usize
-            }
-        }
+        entries!(@one ($($argument)*) extern "sysv64" fn($($argument),*) -> R);
+        entries!(@one ($($argument)*) unsafe extern "sysv64" fn($($argument),*) -> R);
     )* };
-}
-entries!(() (A) (A B));
+    (@one ($($argument:ident)*) $function:ty) => {
+        impl<$($argument,)* R> Entry for $function {
+            fn address(self) -> usize {
+                self as *const () as usize
+            }
 
-impl<F: Entry> Override<F> {
-    #[doc(hidden)]
-    pub fn erase(self) -> Erased {
-        match self {
-            Self::Keep => Erased::Keep,
-            Self::Call(function) => Erased::Call(function.address()),
-            Self::Inline(code) => Erased::Inline(code),
-            Self::Nop => Erased::Nop,
+            unsafe fn from_address(address: *mut ()) -> Self {
+                // SAFETY: the caller says that it is a function of this type.
+                unsafe { mem::transmute::<*mut (), Self>(address) }
+            }
         }
-    }
+    };
 }
+entries!(() (A) (A B) (A B C) (A B C D) (A B C D E) (A B C D E F));

@@ -1,15 +1,18 @@
 //! The scan of the hypervisor leaves, over recorded and made-up CPUID tables.
 
-use std::arch::x86_64::CpuidResult;
+use std::{arch::x86_64::CpuidResult, cell::Cell};
 
 use proptest::prelude::*;
-use vmi_abi::cpuid::{self, CallOpcode, Cpuid, Interface, Vendor};
+use vmi_abi::{
+    CommandLine, Machine,
+    cpuid::{self, CallOpcode, Cpuid, Interface, Vendor},
+};
 
 const XEN: [u8; 12] = *b"XenVMMXenVMM";
 const HYPER_V: [u8; 12] = *b"Microsoft Hv";
 
 /// A CPU that has these leaves and answers any other with `absent`.
-struct Machine {
+struct Leaves {
     leaves: Vec<(u32, CpuidResult)>,
     absent: CpuidResult,
 }
@@ -34,28 +37,32 @@ fn vendor(max_leaf: u32, name: &[u8; 12]) -> CpuidResult {
 }
 
 /// A machine with leaf 0, leaf 1 with or without the hypervisor bit, and these hypervisor leaves.
-fn machine(hypervisor_bit: u32, leaves: &[(u32, CpuidResult)]) -> Machine {
+fn machine(hypervisor_bit: u32, leaves: &[(u32, CpuidResult)]) -> Leaves {
     let mut all = vec![
         (0, vendor(1, b"AuthenticAMD")),
         (1, CpuidResult { eax: 0x00b0_0f21, ebx: 0, ecx: hypervisor_bit << 31, edx: 0x178b_fbff }),
     ];
     all.extend_from_slice(leaves);
-    Machine { leaves: all, absent: ZERO }
+    Leaves { leaves: all, absent: ZERO }
 }
 
-impl Machine {
+impl Leaves {
     fn with<T>(&self, question: impl FnOnce(&Cpuid<'_>) -> T) -> T {
         question(&|leaf, _| {
             self.leaves.iter().find(|known| known.0 == leaf).map_or(self.absent, |known| known.1)
         })
     }
 
+    fn described<T>(&self, question: impl FnOnce(Machine<'_>) -> T) -> T {
+        self.with(|cpuid| question(Machine::new(cpuid, CommandLine::default())))
+    }
+
     fn find(&self, signature: [u8; 12]) -> Option<Interface> {
-        self.with(|cpuid| cpuid::find(cpuid, signature))
+        self.described(|machine| machine.interface(signature))
     }
 
     fn first(&self) -> Option<String> {
-        self.with(cpuid::first).map(|interface| interface.to_string())
+        self.described(|machine| machine.hypervisor()).map(|interface| interface.to_string())
     }
 }
 
@@ -172,10 +179,35 @@ fn the_vendor_chooses_the_call_opcode() {
         (b"VIA VIA VIA ", Vendor(*b"VIA VIA VIA "), None),
     ];
     for (name, expected, opcode) in vendors {
-        let machine = Machine { leaves: vec![(0, vendor(1, name))], absent: ZERO };
-        let read = machine.with(Vendor::of);
+        let machine = Leaves { leaves: vec![(0, vendor(1, name))], absent: ZERO };
+        let read = machine.described(|machine| machine.vendor());
         assert_eq!((read, read.call_opcode()), (expected, opcode));
     }
+}
+
+#[test]
+fn the_scan_ends_some_way_behind_what_it_found() {
+    let kvm = base(0x4000_0001, cpuid::KVM);
+    let at = |leaf, signature| (leaf, base(0, signature));
+    let near = machine(1, &[(0x4000_0000, kvm), at(0x4000_0700, HYPER_V), at(0x4000_0f00, XEN)]);
+    assert!(near.find(cpuid::KVM).is_some() && near.find(HYPER_V).is_some() && near.find(XEN).is_some());
+    let far = machine(1, &[(0x4000_0000, kvm), at(0x4000_0900, XEN)]);
+    assert!(far.find(cpuid::KVM).is_some() && far.find(XEN).is_none());
+    assert!(machine(1, &[at(0x4000_ff00, XEN)]).find(XEN).is_some(), "alone, it is found anywhere");
+}
+
+#[test]
+fn a_description_of_kvm_takes_few_leaves() {
+    let machine = machine(1, &[(0x4000_0000, base(0x4000_0001, cpuid::KVM))]);
+    let read = Cell::new(0);
+    machine.with(|cpuid| {
+        let counted = |leaf, subleaf| {
+            read.set(read.get() + 1);
+            cpuid(leaf, subleaf)
+        };
+        let _ = Machine::new(&counted, CommandLine::default());
+    });
+    assert!(read.get() <= 11, "{} leaves", read.get());
 }
 
 proptest! {
@@ -186,7 +218,7 @@ proptest! {
         let mut machine = machine(1, &[]);
         machine.leaves.extend(tables.iter().map(|(leaf, words)| (0x4000_0000 + leaf, result(*words))));
         machine.absent = result(absent);
-        if let Some(found) = machine.with(cpuid::first) {
+        if let Some(found) = machine.described(|machine| machine.hypervisor()) {
             prop_assert!((0x4000_0000..0x4001_0000).contains(&found.base));
         }
         let lie = Interface { base: 0x4000_ff00, max_leaf: absent[0], signature: cpuid::KVM };

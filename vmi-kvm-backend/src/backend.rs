@@ -3,16 +3,13 @@
 // UNSAFETY: implements the unsafe methods of `Backend`.
 #![expect(unsafe_code)]
 
-use core::fmt;
+use core::{fmt, sync::atomic::AtomicU64};
 
-use vmi_abi::{
-    Backend, CommandLine, EnableError, Offer, Overrides, Platform, Rank, Table, cpuid::Cpuid,
-    port_call::Features as VmiFeatures,
-};
+use vmi_abi::{Backend, EnableError, Machine, Offer, Platform, Rank, Replacements, Table};
 
 use crate::{
-    Features, Hints, enabled, io, msr::ClockMsrs, per_cpu::BOOT, port_call, port_call::Announced, power,
-    probe, pvclock, pvclock::Stability, registration, time, wall_clock,
+    Features, Hints, enabled::Enabled, io, msr::ClockMsrs, per_cpu::PerCpu, probe, pvclock,
+    pvclock::Stability, registration, time, wall_clock::WallPage,
 };
 
 /// KVM, guest half.
@@ -20,12 +17,25 @@ use crate::{
 /// Serves the time ops by the clock page and drops the I/O delay, each where the host's feature bits say so. The word
 /// `no-kvmclock` on the command line leaves the time ops native.
 ///
-/// Where the host speaks VMI beside KVM's own interface, it is asked to switch the machine off, and for the time of day
-/// where there is no clock page. The word `no-vmi` on the command line has it not asked.
-///
-/// The features of its [`Offer`] are KVM's in the low 32 bits and VMI's above them.
-#[derive(Clone, Copy, Debug)]
-pub struct Kvm;
+/// There is one, [`BACKEND`]: what replaces ops finds its state there.
+#[derive(Debug)]
+pub struct Kvm {
+    /// The boot CPU's.
+    pub(crate) boot: PerCpu,
+    /// The latest time that any CPU returned from a full reading, in nanoseconds.
+    pub(crate) latest: AtomicU64,
+    /// Of the whole machine: the host keeps no address, so one serves all CPUs.
+    pub(crate) wall_page: WallPage,
+    pub(crate) enabled: Enabled,
+}
+
+/// The backend, for the kernel's list.
+pub static BACKEND: Kvm = Kvm {
+    boot: PerCpu::new(),
+    latest: AtomicU64::new(0),
+    wall_page: WallPage::new(),
+    enabled: Enabled::new(),
+};
 
 /// Returns the clock's MSRs and what its stable flag means, or `None` where the host has no clock.
 fn clock(offer: &Offer) -> Option<(ClockMsrs, Stability)> {
@@ -39,38 +49,29 @@ fn features(offer: &Offer) -> Features {
     Features::from_bits_retain(offer.features as u32)
 }
 
-/// Returns what the host does beside KVM, by VMI calls.
-fn vmi_features(offer: &Offer) -> VmiFeatures {
-    VmiFeatures::from_bits_retain((offer.features >> 32) as u32)
-}
-
-// SAFETY: the time functions tell time and fall back to the table below; a delay is dropped where KVM says it may be;
-// the machine is switched off by the host that offers it.
+// SAFETY: the time functions tell time and fall back to the table below; a delay is dropped where KVM says it may be.
 unsafe impl Backend for Kvm {
     fn name(&self) -> &'static str {
         "kvm"
     }
 
-    fn probe(&self, cpuid: &Cpuid<'_>) -> Result<Offer, &'static str> {
-        let found = probe::probe(cpuid).ok_or("no KVM signature in CPUID")?;
-        let vmi = Announced::detect(cpuid).map_or(VmiFeatures::empty(), Announced::features);
+    fn probe(&self, machine: &Machine<'_>) -> Result<Offer, &'static str> {
+        let found = probe::probe(machine).ok_or("no KVM signature in CPUID")?;
         Ok(Offer {
             rank: Rank::HYPERVISOR,
-            features: u64::from(vmi.bits()) << 32 | u64::from(found.features.bits()),
+            features: found.features.bits().into(),
             hints: found.hints.bits().into(),
             base_leaf: found.interface.base,
         })
     }
 
-    fn overrides(&self, offer: &Offer, command_line: CommandLine<'_>) -> Overrides {
-        let has_clock = clock(offer).is_some() && !command_line.has(time::OFF);
-        let vmi = if command_line.has(port_call::OFF) { VmiFeatures::empty() } else { vmi_features(offer) };
-        Overrides {
-            time: time::overrides(has_clock, vmi),
-            io: io::overrides(features(offer)),
-            power: power::overrides(vmi),
-            ..Overrides::KEEP
+    fn replacements(&self, offer: &Offer, machine: &Machine<'_>) -> Replacements {
+        let mut all = Replacements::KEEP;
+        if clock(offer).is_some() && !machine.command_line().has(time::OFF) {
+            time::replace(&mut all);
         }
+        io::replace(features(offer), &mut all);
+        all
     }
 
     fn describe(&self, offer: &Offer, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -82,54 +83,45 @@ unsafe impl Backend for Kvm {
             f.write_str(", hints: ")?;
             bitflags::parser::to_writer(&Hints::from_bits_retain(offer.hints as u32), &mut *f)?;
         }
-        if !vmi_features(offer).is_empty() {
-            f.write_str(", vmi: ")?;
-            bitflags::parser::to_writer(&vmi_features(offer), &mut *f)?;
-        }
         Ok(())
     }
 
     unsafe fn enable(
         &self,
         offer: &Offer,
+        machine: &Machine<'_>,
         platform: &dyn Platform,
         below: &'static Table,
     ) -> Result<(), EnableError> {
-        enabled::set_below(below);
-        if !CommandLine::new(platform.command_line()).has(port_call::OFF) {
-            // SAFETY: ring 0 of the machine that was probed, by the caller's promise, and the platform's addresses are
-            // those at which the hypervisor reaches memory; a static of one page lies in one piece.
-            unsafe { port_call::own::open(platform) };
-        }
+        BACKEND.enabled.set_below(below);
         let Some((msrs, stability)) = clock(offer) else {
             return Ok(());
         };
-        enabled::set_clock(msrs, platform.physical_address((&raw const wall_clock::PAGE).cast()));
+        BACKEND.enabled.set_clock(msrs, platform.physical_address((&raw const BACKEND.wall_page).cast()));
         let address = platform.physical_address(pvclock::page_address());
-        if CommandLine::new(platform.command_line()).has(time::OFF) {
+        if machine.command_line().has(time::OFF) {
             // SAFETY: the boot CPU in ring 0, by the caller's promise; the MSR was chosen by its feature bit.
-            return unsafe { registration::clear_inherited(below, msrs, &BOOT) }
+            return unsafe { registration::clear_inherited(below, msrs, &BACKEND.boot) }
                 .map_err(|_| EnableError::Refused(msrs.system_time));
         }
         // SAFETY: the boot CPU in ring 0, by the caller's promise; the MSR was chosen by its feature bit; the address
         // is the page's by the promise of `Platform`, and the page is a static.
-        unsafe { registration::register(below, msrs, &BOOT, address, stability) }
+        unsafe { registration::register(below, msrs, &BACKEND.boot, address, stability) }
     }
 
     unsafe fn clear_inherited(&self, offer: &Offer, table: &'static Table) {
         if let Some((msrs, _)) = clock(offer) {
             // SAFETY: the boot CPU in ring 0, by the caller's promise; the MSR was chosen by its feature bit. One that
             // faults holds no registration.
-            let _ = unsafe { registration::clear_inherited(table, msrs, &BOOT) };
+            let _ = unsafe { registration::clear_inherited(table, msrs, &BACKEND.boot) };
         }
     }
 
     unsafe fn disable(&self) {
-        port_call::own::close();
-        if let (Some(table), Some((msrs, _))) = (enabled::below(), enabled::clock()) {
+        if let (Some(table), Some((msrs, _))) = (BACKEND.enabled.below(), BACKEND.enabled.clock()) {
             // SAFETY: the boot CPU in ring 0, where `enable` ran, by the caller's promise; the MSRs were chosen by
             // their feature bit.
-            unsafe { registration::unregister(table, msrs, &BOOT) }
+            unsafe { registration::unregister(table, msrs, &BACKEND.boot) }
         }
     }
 }

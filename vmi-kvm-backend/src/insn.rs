@@ -3,7 +3,7 @@
 // UNSAFETY: assembly.
 #![expect(unsafe_code)]
 
-use core::arch::{asm, naked_asm, x86_64::CpuidResult};
+use core::arch::{asm, naked_asm};
 
 use vmi_abi::{Fault, Leaf, cpu};
 
@@ -28,11 +28,6 @@ pub(crate) fn cycles() -> u64 {
         asm!("lfence", "rdtsc", out("rax") low, out("rdx") high, options(nostack, preserves_flags));
     }
     high << 32 | low
-}
-
-/// Returns a CPUID leaf.
-pub(crate) fn cpuid(leaf: u32, subleaf: u32) -> CpuidResult {
-    core::arch::x86_64::__cpuid_count(leaf, subleaf)
 }
 
 /// Reads an MSR through `leaf`, the function that the table below has for it.
@@ -91,18 +86,6 @@ pub(crate) unsafe fn write_msr(leaf: Leaf<cpu::try_write_msr>, msr: u32, value: 
         );
     }
     if fault & 1 == 0 { Ok(()) } else { Err(Fault) }
-}
-
-/// Writes four bytes to a port, behind which a host reads and writes this kernel's memory.
-///
-/// # Safety
-///
-/// - Called in ring 0, of the machine that has the port.
-/// - What the write does is what the kernel expects; memory that the host finds through it is the kernel's to give.
-pub(crate) unsafe fn out32(port: u16, value: u32) {
-    // SAFETY: the caller's promises. Without `nomem`: the host reads and writes memory. Neither flags nor stack are
-    // touched.
-    unsafe { asm!("out dx, eax", in("dx") port, in("eax") value, options(nostack, preserves_flags)) };
 }
 
 /// Stubs that call a hypervisor, each with the instruction that stands in where its own faults.

@@ -1,14 +1,12 @@
 //! The port ops.
 
-use vmi_abi::{Override, io::Overrides};
+use vmi_abi::{Override, Replacements, io};
 
 use crate::Features;
 
-/// Returns what serves the port ops: the delay goes where the host says that its ports need none.
-pub(crate) const fn overrides(features: Features) -> Overrides {
+/// Says what serves the port ops: the delay goes where the host says that its ports need none.
+pub(crate) fn replace(features: Features, all: &mut Replacements) {
     if features.contains(Features::NOP_IO_DELAY) {
-        Overrides { delay: Override::Nop, ..Overrides::KEEP }
-    } else {
-        Overrides::KEEP
+        all.set::<io::delay>(Override::Nop);
     }
 }

@@ -12,14 +12,12 @@ mod insn;
 mod io;
 pub mod msr;
 mod per_cpu;
-pub mod port_call;
-mod power;
 mod probe;
 pub mod pvclock;
 mod registration;
 mod time;
 pub mod wall_clock;
 
-pub use backend::Kvm;
+pub use backend::{BACKEND, Kvm};
 pub use features::{Features, Hints};
 pub use probe::{Found, probe};

@@ -31,6 +31,3 @@ impl PerCpu {
         self.inherited.load(Relaxed)
     }
 }
-
-/// The boot CPU's.
-pub(crate) static BOOT: PerCpu = PerCpu::new();

@@ -1,6 +1,9 @@
 //! Detection: from CPUID alone, no hypercall, no MSR.
 
-use vmi_abi::cpuid::{self, Cpuid, Interface};
+use vmi_abi::{
+    Machine,
+    cpuid::{self, Interface},
+};
 
 use crate::{Features, Hints};
 
@@ -20,9 +23,9 @@ pub struct Found {
 
 /// Looks for KVM, wherever in the hypervisor leaves its signature stands. A signature whose maximum leaf does not
 /// reach the feature leaf is KVM without features.
-pub fn probe(cpuid: &Cpuid<'_>) -> Option<Found> {
-    let interface = cpuid::find(cpuid, cpuid::KVM)?;
-    let leaf = interface.leaf(cpuid, FEATURES_LEAF);
+pub fn probe(machine: &Machine<'_>) -> Option<Found> {
+    let interface = machine.interface(cpuid::KVM)?;
+    let leaf = machine.leaf(&interface, FEATURES_LEAF);
     Some(Found {
         interface,
         features: Features::from_bits_retain(leaf.map_or(0, |leaf| leaf.eax)),

@@ -3,7 +3,7 @@
 // UNSAFETY: writes MSRs that make the host write memory.
 #![expect(unsafe_code)]
 
-use vmi_abi::{EnableError, Fault, Table};
+use vmi_abi::{EnableError, Fault, Table, cpu};
 
 use crate::{
     insn,
@@ -35,12 +35,12 @@ pub(crate) trait Msrs {
 impl Msrs for Table {
     unsafe fn read(&self, msr: u32) -> Result<u64, Fault> {
         // SAFETY: the caller ensures ring 0, and that the read has no unexpected effect.
-        unsafe { insn::read_msr(self.cpu.try_read_msr, msr) }
+        unsafe { insn::read_msr(self.get::<cpu::try_read_msr>(), msr) }
     }
 
     unsafe fn write(&self, msr: u32, value: u64) -> Result<(), Fault> {
         // SAFETY: the caller ensures ring 0, and that what the write does is expected.
-        unsafe { insn::write_msr(self.cpu.try_write_msr, msr, value) }
+        unsafe { insn::write_msr(self.get::<cpu::try_write_msr>(), msr, value) }
     }
 }
 

@@ -18,10 +18,10 @@ use core::{
     },
 };
 
+use vmi_abi::{cpu, time};
+
 use crate::{
-    enabled, insn,
-    per_cpu::BOOT,
-    port_call::own,
+    BACKEND, Kvm, insn,
     pvclock::{Source, Tries, nanoseconds},
 };
 
@@ -77,11 +77,8 @@ const _: () = {
     assert!(offset_of!(WallPage, nsec) == offset_of!(WallClock, nsec));
 };
 
-/// The page of the whole machine: the host keeps no address, so one serves all CPUs.
-pub(crate) static PAGE: WallPage = WallPage::new();
-
 impl WallPage {
-    const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self { version: AtomicU32::new(0), sec: AtomicU32::new(0), nsec: AtomicU32::new(0) }
     }
 
@@ -100,23 +97,21 @@ impl WallPage {
     }
 }
 
-/// Returns nanoseconds since 1970-01-01 00:00 UTC as the host tells them, by the page or else by VMI calls, or
-/// what the table below says.
+/// Returns nanoseconds since 1970-01-01 00:00 UTC as the host tells them by the page, or what the table below says.
 pub(crate) extern "sysv64" fn now() -> u64 {
-    let by_call = || own::caller()?.wall_clock_ns().ok().filter(|&ns| ns != 0);
-    by_page()
-        .or_else(by_call)
-        .unwrap_or_else(|| enabled::below().map_or(0, |table| (table.time.wall_clock)()))
+    by_page().unwrap_or_else(|| BACKEND.enabled.below().map_or(0, |table| table.get::<time::wall_clock>()()))
 }
 
 fn by_page() -> Option<u64> {
-    let (msrs, address) = enabled::clock().filter(|_| BOOT.clock.is_started())?;
-    let table = enabled::below()?;
+    let Kvm { boot, wall_page, enabled, .. } = &BACKEND;
+    let (msrs, address) = enabled.clock().filter(|_| boot.clock.is_started())?;
+    let table = enabled.below()?;
     // SAFETY: ring 0, since this serves an op; the MSR is announced, since `enable` chose it by its feature bit; the
-    // address is that of `PAGE`, which nothing else uses.
-    let fill = || unsafe { insn::write_msr(table.cpu.try_write_msr, msrs.wall_clock, address) }.ok();
-    let wall_clock = PAGE.ask(fill)?;
-    let (info, tsc) = BOOT.page.read(Tries::BOUNDED).ok()?;
+    // address is that of the page, which nothing else uses.
+    let fill =
+        || unsafe { insn::write_msr(table.get::<cpu::try_write_msr>(), msrs.wall_clock, address) }.ok();
+    let wall_clock = wall_page.ask(fill)?;
+    let (info, tsc) = boot.page.read(Tries::BOUNDED).ok()?;
     wall_clock.since_1970_ns(nanoseconds(&info, tsc).ok()?)
 }
 

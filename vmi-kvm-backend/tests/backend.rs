@@ -2,14 +2,11 @@
 
 use std::fmt;
 
-use vmi_abi::{
-    Backend, CommandLine, Erased, Offer, Op, Rank,
-    port_call::{self, Announcement, Version},
-};
-use vmi_kvm_backend::{Features, Found, Kvm, probe};
+use vmi_abi::{Backend, Offer, Op, Override, Rank};
+use vmi_kvm_backend::{BACKEND, Features, Found, probe};
 
 mod dump;
-use dump::{Dump, kvm_amd, kvm_intel, on, tcg, with};
+use dump::{Dump, kvm_amd, kvm_intel, on, tcg, told, with};
 
 const SIGNATURE: [u32; 3] = [0x4b4d_564b, 0x564b_4d56, 0x4d];
 
@@ -22,7 +19,7 @@ fn found(dump: &Dump) -> Found {
 }
 
 fn offer(dump: &Dump) -> Offer {
-    on(dump, |cpuid| Kvm.probe(cpuid)).expect("an offer")
+    on(dump, |machine| BACKEND.probe(machine)).expect("an offer")
 }
 
 /// A machine with these feature bits.
@@ -30,10 +27,10 @@ fn featuring(features: Features) -> Dump {
     with(kvm_amd(), 0x4000_0001, [features.bits(), 0, 0, 0])
 }
 
-/// The names of the ops that the backend overrides.
-fn overridden(offer: &Offer, command_line: &str) -> Vec<&'static str> {
-    let overrides = Kvm.overrides(offer, CommandLine::new(command_line)).erase();
-    Op::all().filter(|op| overrides[usize::from(op.number())] != Erased::Keep).map(Op::name).collect()
+/// The names of the ops that the backend replaces.
+fn replaced(offer: &Offer, command_line: &str) -> Vec<&'static str> {
+    let all = told(&kvm_amd(), command_line, |machine| BACKEND.replacements(offer, machine));
+    Op::all().filter(|op| all.get(*op) != Override::Keep).map(Op::name).collect()
 }
 
 const TIME: [&str; 3] = ["time::now_ns", "time::wall_clock", "time::frequency"];
@@ -46,13 +43,13 @@ fn a_recorded_machine_is_served() {
             offer,
             Offer { rank: Rank::HYPERVISOR, features: 0x0100_7efb, hints: 0, base_leaf: 0x4000_0000 }
         );
-        assert_eq!(overridden(&offer, ""), [TIME[0], TIME[1], TIME[2], "io::delay"]);
+        assert_eq!(replaced(&offer, ""), [TIME[0], TIME[1], TIME[2], "io::delay"]);
     }
 }
 
 #[test]
 fn an_emulated_cpu_is_not_kvm() {
-    assert_eq!(on(&tcg(), |cpuid| Kvm.probe(cpuid)), Err("no KVM signature in CPUID"));
+    assert_eq!(on(&tcg(), |machine| BACKEND.probe(machine)), Err("no KVM signature in CPUID"));
 }
 
 #[test]
@@ -100,10 +97,10 @@ fn row_06_features_masked_one_by_one() {
         let offer = offer(&featuring(all - bit));
         let delay = bit != Features::NOP_IO_DELAY;
         let expected: Vec<_> = TIME.into_iter().chain(delay.then_some("io::delay")).collect();
-        assert_eq!(overridden(&offer, ""), expected, "without {bit:?}");
+        assert_eq!(replaced(&offer, ""), expected, "without {bit:?}");
     }
-    assert_eq!(overridden(&offer(&featuring(Features::empty())), ""), [""; 0]);
-    assert_eq!(overridden(&offer(&featuring(all - Features::CLOCK)), ""), ["io::delay"]);
+    assert_eq!(replaced(&offer(&featuring(Features::empty())), ""), [""; 0]);
+    assert_eq!(replaced(&offer(&featuring(all - Features::CLOCK)), ""), ["io::delay"]);
 }
 
 #[test]
@@ -117,63 +114,29 @@ fn row_06_a_feature_leaf_out_of_reach_is_no_features() {
 fn row_06_features_from_the_future_are_kept_and_ignored() {
     let machine = with(kvm_amd(), 0x4000_0001, [0x8000_0000, 0, 0, 0x8000_0000]);
     assert_eq!(offer(&machine).features, 0x8000_0000);
-    assert_eq!(overridden(&offer(&machine), ""), [""; 0]);
+    assert_eq!(replaced(&offer(&machine), ""), [""; 0]);
 }
 
 #[test]
 fn row_07_the_clock_is_bits_3_and_0_not_masks_3_and_0() {
     // The sample of the manual would take bit 1 for the new clock, and never see the old one.
-    assert_eq!(overridden(&offer(&featuring(Features::NOP_IO_DELAY)), ""), ["io::delay"]);
-    assert_eq!(overridden(&offer(&featuring(Features::CLOCKSOURCE)), ""), TIME);
-    assert_eq!(overridden(&offer(&featuring(Features::CLOCKSOURCE2)), ""), TIME);
+    assert_eq!(replaced(&offer(&featuring(Features::NOP_IO_DELAY)), ""), ["io::delay"]);
+    assert_eq!(replaced(&offer(&featuring(Features::CLOCKSOURCE)), ""), TIME);
+    assert_eq!(replaced(&offer(&featuring(Features::CLOCKSOURCE2)), ""), TIME);
 }
 
 #[test]
 fn no_kvmclock_leaves_the_time_ops_native() {
     let offer = offer(&kvm_amd());
-    assert_eq!(overridden(&offer, "quiet no-kvmclock"), ["io::delay"]);
-    assert_eq!(overridden(&offer, "no-kvmclock-vsyscall").len(), 4);
-}
-
-/// A machine whose host speaks VMI too, with these features.
-fn speaking(features: port_call::Features, version: Version) -> Dump {
-    let announcement =
-        Announcement { version, features, calls_max: 512, call_port: 0x5640, doorbell_port: 0x5644 };
-    announcement.leaves(0x4000_0100).into_iter().fold(kvm_amd(), |machine, (number, leaf)| {
-        with(machine, number, [leaf.eax, leaf.ebx, leaf.ecx, leaf.edx])
-    })
-}
-
-#[test]
-fn a_host_that_speaks_vmi_is_asked_to_switch_off() {
-    let everything = offer(&speaking(port_call::Features::all(), Version::CURRENT));
-    assert_eq!(overridden(&everything, ""), [TIME[0], TIME[1], TIME[2], "io::delay", "power::shutdown"]);
-    assert_eq!(overridden(&everything, "no-vmi"), [TIME[0], TIME[1], TIME[2], "io::delay"]);
-    let rest = port_call::Features::all() - port_call::Features::SHUTDOWN;
-    assert!(!overridden(&offer(&speaking(rest, Version::CURRENT)), "").contains(&"power::shutdown"));
-}
-
-#[test]
-fn a_host_that_speaks_vmi_tells_the_time_of_day_where_there_is_no_page() {
-    let everything = offer(&speaking(port_call::Features::all(), Version::CURRENT));
-    assert_eq!(overridden(&everything, "no-kvmclock"), [TIME[1], "io::delay", "power::shutdown"]);
-    assert_eq!(overridden(&everything, "no-kvmclock no-vmi"), ["io::delay"]);
-    let rest = port_call::Features::all() - port_call::Features::WALL_CLOCK;
-    let without = offer(&speaking(rest, Version::CURRENT));
-    assert_eq!(overridden(&without, "no-kvmclock"), ["io::delay", "power::shutdown"]);
-}
-
-#[test]
-fn a_host_that_speaks_another_vmi_is_not_asked() {
-    let stranger = offer(&speaking(port_call::Features::all(), Version::from_bits(2 << 16)));
-    assert_eq!(stranger, offer(&kvm_amd()));
+    assert_eq!(replaced(&offer, "quiet no-kvmclock"), ["io::delay"]);
+    assert_eq!(replaced(&offer, "no-kvmclock-vsyscall").len(), 4);
 }
 
 struct Described(Offer);
 
 impl fmt::Display for Described {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Kvm.describe(&self.0, f)
+        BACKEND.describe(&self.0, f)
     }
 }
 
@@ -186,7 +149,4 @@ fn an_offer_is_described_by_names() {
     );
     assert_eq!(Described(machine(0x8000_0001, 1)).to_string(), "CLOCKSOURCE | 0x80000000, hints: REALTIME");
     assert_eq!(Described(machine(0, 0)).to_string(), "none");
-    let some = port_call::Features::CONSOLE | port_call::Features::SHUTDOWN;
-    let speaking = with(speaking(some, Version::CURRENT), 0x4000_0001, [1, 0, 0, 0]);
-    assert_eq!(Described(offer(&speaking)).to_string(), "CLOCKSOURCE, vmi: CONSOLE | SHUTDOWN");
 }

@@ -4,9 +4,9 @@
 // UNSAFETY: writes the controller's registers.
 #![expect(unsafe_code)]
 
-use crate::{Native, insn};
+use crate::Native;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use vmi_abi::{Apic, Cpu};
+use vmi_abi::Cpu;
 use x86_64::registers::model_specific::ApicBaseFlags;
 
 const IA32_APIC_BASE: u32 = 0x1b;
@@ -38,19 +38,21 @@ pub unsafe fn set_window(virtual_address: u64) {
     EOI.store(UNKNOWN, Relaxed);
 }
 
-impl Apic for Native {
-    /// Finds the mode at the first call and keeps it, see [`set_window`]. Does nothing on a CPU without a
-    /// local APIC or with a disabled one, and looks again at the next call.
-    #[inline]
-    unsafe fn eoi() {
-        match EOI.load(Relaxed) {
-            UNKNOWN => {
-                let Some(found) = find() else { return };
-                EOI.store(found, Relaxed);
-                end(found);
-            }
-            known => end(known),
+/// Finds the mode at the first call and keeps it, see [`set_window`]. Does nothing on a CPU without a
+/// local APIC or with a disabled one, and looks again at the next call.
+///
+/// # Safety
+///
+/// - As the op's.
+#[inline]
+pub(crate) unsafe fn eoi() {
+    match EOI.load(Relaxed) {
+        UNKNOWN => {
+            let Some(found) = find() else { return };
+            EOI.store(found, Relaxed);
+            end(found);
         }
+        known => end(known),
     }
 }
 
@@ -59,7 +61,7 @@ impl Apic for Native {
 fn end(eoi: u64) {
     if eoi == X2APIC {
         // SAFETY: the controller is in the mode that has this MSR.
-        unsafe { insn::wrmsr(X2APIC_EOI, 0) };
+        unsafe { Native::write_msr(X2APIC_EOI, 0) };
     } else {
         // SAFETY: the kernel ensured by `set_window`, or by not calling it, that the register's page is
         // mapped here.
@@ -75,7 +77,7 @@ fn find() -> Option<u64> {
         return None;
     }
     // SAFETY: a CPU with a local APIC has the MSR, and reading it has no effect.
-    let base = unsafe { insn::rdmsr(IA32_APIC_BASE) };
+    let base = unsafe { Native::read_msr(IA32_APIC_BASE) };
     eoi_register(base, WINDOW.load(Relaxed))
 }
 

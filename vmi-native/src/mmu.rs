@@ -1,41 +1,28 @@
 //! Page-table entries and this CPU's TLB.
 
-// UNSAFETY: writes page-table entries, and executes INVPCID.
+// UNSAFETY: executes INVPCID.
 #![expect(unsafe_code)]
 
 use crate::{Native, insn};
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
-use vmi_abi::{Cpu, Mmu};
+use vmi_abi::Cpu;
 use x86_64::instructions::tlb::{InvPcidCommand, flush_pcid};
 
-impl Mmu for Native {
-    #[inline]
-    unsafe fn set_entry(entry: *mut u64, value: u64) {
-        // SAFETY: the caller ensures that the entry may be written and that its mapping is wanted.
-        unsafe { insn::store(entry, value) };
-    }
+/// Reloads CR3 as it is, with the PCID in it: `x86_64::instructions::tlb::flush_all` would lose that. Bit 63, which
+/// would keep the entries, reads 0.
+#[inline]
+pub(crate) fn flush_local() {
+    insn::reload_cr3();
+}
 
-    #[inline]
-    fn flush_page(address: u64) {
-        insn::invlpg(address);
-    }
-
-    /// Reloads CR3 as it is, with the PCID in it: `x86_64::instructions::tlb::flush_all` would lose that. Bit 63, which
-    /// would keep the entries, reads 0.
-    #[inline]
-    fn flush_local() {
-        insn::reload_cr3();
-    }
-
-    /// Drops everything, of all PCIDs: Intel SDM, volume 3, "Operations that Invalidate TLBs and
-    /// Paging-Structure Caches". Every change of CR4.PGE does so, also from 0 to 1.
-    fn flush_global() {
-        if has_invpcid() {
-            // SAFETY: CPUID says that the instruction exists.
-            unsafe { flush_pcid(InvPcidCommand::All) };
-        } else {
-            insn::toggle_cr4_pge();
-        }
+/// Drops everything, of all PCIDs: Intel SDM, volume 3, "Operations that Invalidate TLBs and
+/// Paging-Structure Caches". Every change of CR4.PGE does so, also from 0 to 1.
+pub(crate) fn flush_global() {
+    if has_invpcid() {
+        // SAFETY: CPUID says that the instruction exists.
+        unsafe { flush_pcid(InvPcidCommand::All) };
+    } else {
+        insn::toggle_cr4_pge();
     }
 }
 

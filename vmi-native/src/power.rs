@@ -20,7 +20,7 @@ use core::{
 };
 use fadt::Description;
 use register::{Place, Register};
-use vmi_abi::{Io, Irq, Power};
+use vmi_abi::{Io, Irq};
 use x86_64::{VirtAddr, instructions::tables::lidt, structures::DescriptorTablePointer};
 
 /// PM1 control: the machine is in ACPI mode.
@@ -71,7 +71,7 @@ static VALUES: AtomicU32 = AtomicU32::new(0);
 /// - `map` returns addresses that are valid for reads of that many bytes, and for writes where they are device
 ///   registers, and stay so as long as the kernel runs.
 /// - If `rsdp` leads to well-formed tables, these are the machine's.
-/// - No other CPU uses [`Power`] meanwhile.
+/// - No other CPU uses the power ops meanwhile.
 pub unsafe fn use_acpi(
     rsdp: u64,
     map: fn(physical: u64, bytes: usize) -> Option<NonNull<u8>>,
@@ -98,54 +98,52 @@ pub unsafe fn use_acpi(
     Ok(())
 }
 
-impl Power for Native {
-    /// By ACPI, if [`use_acpi`] told of it; does nothing otherwise, so that the kernel can say that it is
-    /// safe to switch the machine off.
-    fn shutdown() {
-        let [a, b, _, enable] = VALUES.load(Acquire).to_le_bytes();
-        if SLEEP.is_known() {
-            SLEEP.write8(a << SLEEP_TYP_SHIFT | SLEEP_EN);
-        }
-        if PM1A.is_known() {
-            enter_acpi_mode(enable);
-            for with in [0, SLP_EN] {
-                for (control, kind) in [(&PM1A, a), (&PM1B, b)] {
-                    if control.is_known() {
-                        let others = control.read16() & !(SLP_TYP | SLP_EN);
-                        control.write16(others | u16::from(kind) << SLP_TYP.trailing_zeros() | with);
-                    }
+/// By ACPI, if [`use_acpi`] told of it; does nothing otherwise, so that the kernel can say that it is
+/// safe to switch the machine off.
+pub(crate) fn shutdown() {
+    let [a, b, _, enable] = VALUES.load(Acquire).to_le_bytes();
+    if SLEEP.is_known() {
+        SLEEP.write8(a << SLEEP_TYP_SHIFT | SLEEP_EN);
+    }
+    if PM1A.is_known() {
+        enter_acpi_mode(enable);
+        for with in [0, SLP_EN] {
+            for (control, kind) in [(&PM1A, a), (&PM1B, b)] {
+                if control.is_known() {
+                    let others = control.read16() & !(SLP_TYP | SLP_EN);
+                    control.write16(others | u16::from(kind) << SLP_TYP.trailing_zeros() | with);
                 }
             }
         }
-        if PM1A.is_known() || SLEEP.is_known() {
-            wait_for_power_off();
-        }
     }
+    if PM1A.is_known() || SLEEP.is_known() {
+        wait_for_power_off();
+    }
+}
 
-    /// By the reset register of ACPI, if [`use_acpi`] told of one; then by the keyboard controller, the
-    /// chipset's reset control register, and last by a triple fault, from which no machine comes back.
-    fn reboot() {
-        Self::disable();
-        if RESET.is_known() {
-            let [_, _, value, _] = VALUES.load(Acquire).to_le_bytes();
-            RESET.write8(value);
-            settle();
-        }
-        if keyboard_is_ready() {
-            // SAFETY: the machine is meant to be reset.
-            unsafe { Self::out8(KEYBOARD, KEYBOARD_RESET) };
-            settle();
-        }
-        for value in [RESET_HARD, RESET_HARD | RESET_NOW] {
-            // SAFETY: the machine is meant to be reset.
-            unsafe { Self::out8(RESET_CONTROL, value) };
-            settle();
-        }
-        let nothing = DescriptorTablePointer { limit: 0, base: VirtAddr::zero() };
-        // SAFETY: the next exception is meant to find no handler, and interrupts are off.
-        unsafe { lidt(&nothing) };
-        x86_64::instructions::interrupts::int3();
+/// By the reset register of ACPI, if [`use_acpi`] told of one; then by the keyboard controller, the
+/// chipset's reset control register, and last by a triple fault, from which no machine comes back.
+pub(crate) fn reboot() {
+    Native::disable();
+    if RESET.is_known() {
+        let [_, _, value, _] = VALUES.load(Acquire).to_le_bytes();
+        RESET.write8(value);
+        settle();
     }
+    if keyboard_is_ready() {
+        // SAFETY: the machine is meant to be reset.
+        unsafe { Native::out8(KEYBOARD, KEYBOARD_RESET) };
+        settle();
+    }
+    for value in [RESET_HARD, RESET_HARD | RESET_NOW] {
+        // SAFETY: the machine is meant to be reset.
+        unsafe { Native::out8(RESET_CONTROL, value) };
+        settle();
+    }
+    let nothing = DescriptorTablePointer { limit: 0, base: VirtAddr::zero() };
+    // SAFETY: the next exception is meant to find no handler, and interrupts are off.
+    unsafe { lidt(&nothing) };
+    x86_64::instructions::interrupts::int3();
 }
 
 /// Sees to it that the PM1 registers are the kernel's and not the firmware's: ACPI specification,

@@ -10,12 +10,11 @@ mod sources;
 
 pub use pm_timer::{pm_timer, set_pm_timer};
 
-use crate::{Native, insn};
+use crate::insn;
 use core::sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{Acquire, Release, SeqCst},
 };
-use vmi_abi::Time;
 use x86_64::instructions::interrupts::without_interrupts;
 
 /// The frequency is not known yet: no machine has it.
@@ -45,39 +44,37 @@ pub fn set_frequency(hz: u64) {
     }
 }
 
-/// Tells whether [`now_ns`](Time::now_ns) was ever read, so that somebody may hold times of this clock.
+/// Tells whether the clock was ever read, so that somebody may hold times of this clock.
 pub fn started() -> bool {
     MULTIPLIER.load(SeqCst) != 0
 }
 
-impl Time for Native {
-    /// Counts from the moment at which the time-stamp counter was 0. The first call may take milliseconds: it
-    /// measures. Where the frequency is unknown one cycle counts as one nanosecond.
-    #[inline]
-    fn now_ns() -> u64 {
-        let multiplier = match MULTIPLIER.load(Acquire) {
-            0 => start(),
-            known => known,
-        };
-        scale::to_ns(insn::lfence_rdtsc(), multiplier)
-    }
+/// Counts from the moment at which the time-stamp counter was 0. The first call may take milliseconds: it
+/// measures. Where the frequency is unknown one cycle counts as one nanosecond.
+#[inline]
+pub(crate) fn now_ns() -> u64 {
+    let multiplier = match MULTIPLIER.load(Acquire) {
+        0 => start(),
+        known => known,
+    };
+    scale::to_ns(insn::lfence_rdtsc(), multiplier)
+}
 
-    /// Takes the clock of the board to be in UTC. It tells whole seconds, so the value is up to a second
-    /// late. It is read once; later calls add the time gone by on the counter. Where the counter's frequency
-    /// is unknown, every call reads it (some 20 port accesses). Returns 0 also while another CPU takes a
-    /// second to read it.
-    fn wall_clock() -> u64 {
-        rtc::wall_clock(Self::frequency())
-    }
+/// Takes the clock of the board to be in UTC. It tells whole seconds, so the value is up to a second
+/// late. It is read once; later calls add the time gone by on the counter. Where the counter's frequency
+/// is unknown, every call reads it (some 20 port accesses). Returns 0 also while another CPU takes a
+/// second to read it.
+pub(crate) fn wall_clock() -> u64 {
+    rtc::wall_clock(frequency())
+}
 
-    /// The first call may take milliseconds: it measures. The sources, the first that works is taken:
-    /// [`set_frequency`]; CPUID leaf 0x15; the PIT; the ACPI timer ([`set_pm_timer`]); CPUID leaf 0x16. A
-    /// machine on which none works is not asked again.
-    fn frequency() -> u64 {
-        match FREQUENCY.load(Acquire) {
-            UNTRIED => find_frequency(),
-            known => known,
-        }
+/// The first call may take milliseconds: it measures. The sources, the first that works is taken:
+/// [`set_frequency`]; CPUID leaf 0x15; the PIT; the ACPI timer ([`set_pm_timer`]); CPUID leaf 0x16. A
+/// machine on which none works is not asked again.
+pub(crate) fn frequency() -> u64 {
+    match FREQUENCY.load(Acquire) {
+        UNTRIED => find_frequency(),
+        known => known,
     }
 }
 
@@ -85,7 +82,7 @@ impl Time for Native {
 #[cold]
 fn start() -> u64 {
     loop {
-        let hz = Native::frequency();
+        let hz = frequency();
         let multiplier = scale::multiplier(hz);
         let set = MULTIPLIER.compare_exchange(0, multiplier, SeqCst, SeqCst);
         match set {

@@ -4,7 +4,8 @@ use core::fmt;
 
 use vmi_abi::{EnableError, Op, SITE_LEN_MAX};
 
-/// Why [`init`](crate::init) or [`teardown`](crate::teardown) refused. Either leaves the kernel as it was.
+/// Why [`init`](crate::init), [`teardown`](crate::teardown) or [`SiteSet::register`](crate::SiteSet::register) refused.
+/// Each leaves the kernel as it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
@@ -36,9 +37,16 @@ pub enum Error {
         /// Bytes of the site.
         site: usize,
     },
-    /// A backend would have nothing stand for this op, which has a result, or an operand on the stack.
+    /// A backend would have nothing stand for this op, which has a result, an operand on the stack, or an effect that must
+    /// not be lost.
     Nothing(Op),
-    /// The chosen backend could not register with the hypervisor.
+    /// A backend would have a call stand for this op, whose sites may stand where the stack is not the kernel's.
+    Stack(Op),
+    /// Sites are being edited: by an `init`, a `teardown`, or for another set.
+    Busy,
+    /// A set of sites was registered a second time.
+    Registered,
+    /// A backend could not register with its hypervisor.
     Enable {
         /// The backend.
         backend: &'static str,
@@ -64,7 +72,7 @@ pub enum Flaw {
     },
     /// The reserved field is not 0.
     Reserved(u8),
-    /// The site is not inside one of the platform's text ranges.
+    /// The site is not inside one of the ranges of text.
     OutsideText,
     /// The site does not lie behind the one before, which ends at this address.
     Order(usize),
@@ -107,6 +115,9 @@ impl fmt::Display for Error {
                 write!(f, "{len} inline bytes do not fit the {site} bytes of a site of {op}")
             }
             Self::Nothing(op) => write!(f, "nothing cannot stand for {op}"),
+            Self::Stack(op) => write!(f, "a call cannot stand for {op}, which may run on any stack"),
+            Self::Busy => f.write_str("sites are being edited"),
+            Self::Registered => f.write_str("the set of sites is registered already"),
             Self::Enable { backend, error } => write!(f, "backend {backend}: {error}"),
         }
     }

@@ -28,8 +28,8 @@ pub fn landing(rip: u64) -> Option<u64> {
     // SAFETY: no instruction is emitted.
     unsafe {
         asm!(
-            __label!(),
-            __tied_section!("vmi_fixups"),
+            vmi_native::__label!(),
+            vmi_native::__tied_section!("vmi_fixups"),
             ".popsection",
             options(nomem, nostack, preserves_flags)
         )

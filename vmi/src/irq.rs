@@ -7,6 +7,8 @@ use core::{fmt, marker::PhantomData};
 
 use crate::sites;
 
+pub use crate::sites::irq::*;
+
 /// The interrupt flag of RFLAGS. Source: Intel SDM, Volume 1, "EFLAGS Register".
 const IF: u64 = 1 << 9;
 
@@ -45,37 +47,6 @@ pub fn save() -> Flags {
 pub fn restore(flags: Flags) {
     // SAFETY: this CPU ran with these flags before.
     unsafe { sites::irq::restore(flags.0) }
-}
-
-/// Disables maskable interrupts.
-#[inline(always)]
-pub fn disable() {
-    sites::irq::disable()
-}
-
-/// Enables maskable interrupts.
-///
-/// One that is pending comes in front of the next instruction or behind it. The native instruction, `sti`, has a shadow that
-/// covers the next instruction; a function that a backend puts in its place spends it on its own return. So nothing may
-/// rely on the shadow: to halt without losing an interrupt there is [`wait`].
-#[inline(always)]
-pub fn enable() {
-    sites::irq::enable()
-}
-
-/// Enables maskable interrupts and halts until one arrives.
-///
-/// An interrupt that arrives after the caller looked for work, with interrupts disabled, ends the halt: none is lost
-/// between the two steps, as it would be between [`enable`] and [`halt`].
-#[inline(always)]
-pub fn wait() {
-    sites::irq::wait()
-}
-
-/// Halts until an interrupt arrives; for ever, if they are disabled and none is non-maskable.
-#[inline(always)]
-pub fn halt() {
-    sites::irq::halt()
 }
 
 /// Maskable interrupts disabled on this CPU until this is dropped; then as they were before.

@@ -14,12 +14,15 @@ pub mod fixup;
 mod init;
 pub mod io;
 pub mod irq;
+mod layers;
+mod masked;
 pub mod mmu;
-mod native;
 pub mod patch;
 pub mod power;
 mod report;
+mod set;
 mod sites;
+mod state;
 pub mod time;
 
 /// The project's front page, whose example must compile.
@@ -28,6 +31,13 @@ pub mod time;
 mod front_page {}
 
 pub use error::{Error, Flaw};
-pub use init::{init, table, teardown};
-pub use report::{BACKENDS_MAX, Report, SiteCounts};
-pub use vmi_abi::{Backend, CommandLine, Fault, Op, Platform};
+pub use init::{init, init_on, native_table, table, teardown};
+pub use layers::BACKENDS_MAX;
+pub use report::{Report, SiteCounts};
+pub use set::{Registered, SiteSet};
+pub use vmi_abi::{Backend, Bottom, CommandLine, Fault, Op, Platform, Text};
+
+#[doc(hidden)]
+pub use vmi_abi::columns as __columns;
+#[doc(hidden)]
+pub use vmi_native::{__fixup, __form, __label, __native_text, __tied_section};

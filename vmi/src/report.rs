@@ -1,13 +1,13 @@
 //! What `init` found and did, as a value the kernel can print.
 
-use core::fmt;
+use core::{fmt, iter, ops::AddAssign};
 
-use vmi_abi::{Backend, Offer, Op, cpuid::Interface};
+use vmi_abi::{Backend, Bottom, Machine, Offer, Op, Replacements, cpuid::Interface};
 
-use crate::patch::Kind;
-
-/// How many backends [`init`](crate::init) takes.
-pub const BACKENDS_MAX: usize = 8;
+use crate::{
+    layers::{BACKENDS_MAX, Layer, Layers},
+    patch::Form,
+};
 
 /// What [`init`](crate::init) found and did. `Display` prints it in lines that start with `vmi: `.
 #[derive(Clone, Copy)]
@@ -16,22 +16,27 @@ pub struct Report {
     pub hypervisor: Option<Interface>,
     /// How many sites stand in which form.
     pub sites: SiteCounts,
-    pub(crate) candidates: [Option<Candidate>; BACKENDS_MAX],
-    pub(crate) forms: [Kind; Op::COUNT],
+    pub(crate) layers: Layers,
+    candidates: [Option<Candidate>; BACKENDS_MAX],
+    /// Per op, the form of its sites, and the backend that serves them.
+    served: [(Form, u8); Op::COUNT],
 }
 
 /// One backend and what became of it.
 #[derive(Clone, Copy)]
-pub(crate) struct Candidate {
-    pub(crate) backend: &'static dyn Backend,
-    pub(crate) verdict: Verdict,
+struct Candidate {
+    backend: &'static dyn Backend,
+    verdict: Verdict,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Verdict {
-    Chosen(Offer),
-    Outranked(Offer),
-    Forbidden(Offer),
+enum Verdict {
+    /// It is a layer, unless it replaces nothing.
+    Found(Offer),
+    /// Refused by `nopv`.
+    AllRefused(Offer),
+    /// Refused by its own word.
+    Refused(Offer),
     NotHere(&'static str),
 }
 
@@ -55,33 +60,110 @@ impl SiteCounts {
         Self { total, native: total, ..Self::default() }
     }
 
-    pub(crate) fn add(&mut self, kind: Kind, count: usize) {
+    pub(crate) fn add(&mut self, form: Form, count: usize) {
         self.total += count;
-        *match kind {
-            Kind::Native => &mut self.native,
-            Kind::Call => &mut self.call,
-            Kind::Inline => &mut self.inline,
-            Kind::Nop => &mut self.nop,
+        *match form {
+            Form::Native => &mut self.native,
+            Form::Call => &mut self.call,
+            Form::Inline => &mut self.inline,
+            Form::Nop => &mut self.nop,
         } += count;
     }
 }
 
+impl AddAssign for SiteCounts {
+    fn add_assign(&mut self, other: Self) {
+        self.total += other.total;
+        self.native += other.native;
+        self.call += other.call;
+        self.inline += other.inline;
+        self.nop += other.nop;
+    }
+}
+
 impl Report {
-    /// Returns the name of the chosen backend, `native` if none was.
-    pub fn backend(&self) -> &'static str {
-        self.chosen().map_or("native", |(backend, _)| backend.name())
+    /// Asks every backend that fits into a report, and stacks those that found something.
+    pub(crate) fn of_probes(machine: &Machine<'_>, backends: &[&'static dyn Backend]) -> Self {
+        let mut report = Self {
+            hypervisor: machine.hypervisor(),
+            sites: SiteCounts::default(),
+            layers: Layers::NONE,
+            candidates: [None; BACKENDS_MAX],
+            served: [(Form::Native, 0); Op::COUNT],
+        };
+        for (index, (slot, &backend)) in iter::zip(&mut report.candidates, backends).enumerate() {
+            let verdict = Verdict::of(backend, machine);
+            if let Verdict::Found(offer) = verdict {
+                report.layers.insert(Layer { index: index as u8, backend, offer });
+            }
+            *slot = Some(Candidate { backend, verdict });
+        }
+        report
     }
 
-    /// Returns the chosen backend's offer.
-    pub fn offer(&self) -> Option<Offer> {
-        self.chosen().map(|(_, offer)| offer)
+    /// Has the layers replace ops, and notes who serves which.
+    pub(crate) fn stack(&mut self, bottom: &dyn Bottom, machine: &Machine<'_>) -> Replacements {
+        let Self { layers, served, .. } = self;
+        layers.compose(bottom, machine, |op, form, layer| served[op.index()] = (form, layer.index))
     }
 
-    fn chosen(&self) -> Option<(&'static dyn Backend, Offer)> {
-        self.candidates.iter().flatten().find_map(|candidate| match candidate.verdict {
-            Verdict::Chosen(offer) => Some((candidate.backend, offer)),
-            _ => None,
-        })
+    /// Returns the backends whose interface is there, but which are not among the lowest `settled` layers: what firmware
+    /// registered with those is registered still. `backends` are all that were given.
+    pub(crate) fn inherited<'a>(
+        &'a self,
+        settled: usize,
+        backends: &'a [&'static dyn Backend],
+        machine: &'a Machine<'_>,
+    ) -> impl Iterator<Item = (&'static dyn Backend, Offer)> + 'a {
+        let is_settled = move |index: usize| {
+            self.layers.iter().take(settled).any(|layer| usize::from(layer.index) == index)
+        };
+        let probed = self.candidates.iter().flatten().enumerate();
+        let others = probed.filter(move |(index, _)| !is_settled(*index));
+        let others = others.filter_map(|(_, other)| Some((other.backend, other.verdict.offer()?)));
+        let unasked = backends.iter().skip(BACKENDS_MAX);
+        others.chain(unasked.filter_map(|&backend| Some((backend, backend.probe(machine).ok()?))))
+    }
+
+    /// Returns the names of the layers, topmost first; none where all is native.
+    pub fn layers(&self) -> impl Iterator<Item = &'static str> {
+        self.layers.iter().rev().map(|layer| layer.backend.name())
+    }
+
+    /// Returns what the layer of that name offered.
+    pub fn offer(&self, layer: &str) -> Option<Offer> {
+        self.layers.iter().find(|other| other.backend.name() == layer).map(|layer| layer.offer)
+    }
+
+    /// Returns the name of the layer that serves an op, `None` where it is native.
+    pub fn server(&self, op: Op) -> Option<&'static str> {
+        let (form, index) = self.served[op.index()];
+        let layer = self.layers.iter().find(|layer| layer.index == index)?;
+        (form != Form::Native).then(|| layer.backend.name())
+    }
+}
+
+impl Verdict {
+    fn of(backend: &dyn Backend, machine: &Machine<'_>) -> Self {
+        let offer = match backend.probe(machine) {
+            Ok(offer) => offer,
+            Err(reason) => return Self::NotHere(reason),
+        };
+        let command_line = machine.command_line();
+        if command_line.has("nopv") {
+            Self::AllRefused(offer)
+        } else if command_line.refuses(backend.name()) {
+            Self::Refused(offer)
+        } else {
+            Self::Found(offer)
+        }
+    }
+
+    fn offer(&self) -> Option<Offer> {
+        match *self {
+            Self::Found(offer) | Self::AllRefused(offer) | Self::Refused(offer) => Some(offer),
+            Self::NotHere(_) => None,
+        }
     }
 }
 
@@ -91,30 +173,32 @@ impl fmt::Display for Report {
             Some(interface) => writeln!(f, "vmi: hypervisor: {interface}")?,
             None => writeln!(f, "vmi: hypervisor: none")?,
         }
-        writeln!(f, "vmi: backend: {}", self.backend())?;
-        for Candidate { backend, verdict } in self.candidates.iter().flatten() {
-            match verdict {
-                Verdict::Chosen(offer) => {
-                    writeln!(f, "vmi: features: {}", Features(*backend, offer))?;
-                }
-                Verdict::Outranked(_) => writeln!(f, "vmi: not {}: another ranks higher", backend.name())?,
-                Verdict::Forbidden(_) => {
-                    writeln!(f, "vmi: not {}: nopv on the command line", backend.name())?
-                }
-                Verdict::NotHere(reason) => writeln!(f, "vmi: not {}: {reason}", backend.name())?,
-            }
-        }
-        if self.forms.iter().any(|form| *form != Kind::Native) {
-            f.write_str("vmi: overridden:")?;
-            for op in Op::all() {
-                match self.forms[usize::from(op.number())] {
-                    Kind::Native => continue,
-                    Kind::Call => write!(f, " {op}=call")?,
-                    Kind::Inline => write!(f, " {op}=inline")?,
-                    Kind::Nop => write!(f, " {op}=nop")?,
+        f.write_str("vmi: layers:")?;
+        self.layers().try_for_each(|name| write!(f, " {name}"))?;
+        writeln!(f, "{}", if self.layers().next().is_none() { " none" } else { "" })?;
+        for layer in self.layers.iter().rev() {
+            let name = layer.backend.name();
+            writeln!(f, "vmi: {name} has: {}", Features(layer))?;
+            write!(f, "vmi: {name} serves:")?;
+            for op in Op::all().filter(|op| self.served[op.index()].1 == layer.index) {
+                match self.served[op.index()].0 {
+                    Form::Native => continue,
+                    Form::Call => write!(f, " {op}=call")?,
+                    Form::Inline => write!(f, " {op}=inline")?,
+                    Form::Nop => write!(f, " {op}=nop")?,
                 }
             }
             writeln!(f)?;
+        }
+        for (index, Candidate { backend, verdict }) in self.candidates.iter().flatten().enumerate() {
+            let name = backend.name();
+            match verdict {
+                Verdict::Found(_) if self.layers.iter().any(|layer| usize::from(layer.index) == index) => {}
+                Verdict::Found(_) => writeln!(f, "vmi: not {name}: it has nothing to replace")?,
+                Verdict::AllRefused(_) => writeln!(f, "vmi: not {name}: nopv on the command line")?,
+                Verdict::Refused(_) => writeln!(f, "vmi: not {name}: no-{name} on the command line")?,
+                Verdict::NotHere(reason) => writeln!(f, "vmi: not {name}: {reason}")?,
+            }
         }
         write!(f, "vmi: sites: {}", self.sites)
     }
@@ -124,8 +208,7 @@ impl fmt::Debug for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Report")
             .field("hypervisor", &self.hypervisor)
-            .field("backend", &self.backend())
-            .field("offer", &self.offer())
+            .field("topmost", &self.layers().next())
             .field("sites", &self.sites)
             .finish_non_exhaustive()
     }
@@ -138,11 +221,11 @@ impl fmt::Display for SiteCounts {
     }
 }
 
-/// A backend's features under their names.
-struct Features<'a>(&'a dyn Backend, &'a Offer);
+/// A layer's features under their names.
+struct Features<'a>(&'a Layer);
 
 impl fmt::Display for Features<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.describe(self.1, f)
+        self.0.backend.describe(&self.0.offer, f)
     }
 }

@@ -1,74 +1,4 @@
-//! The text of a site: the native instruction, filled up with prefixes, and its record.
-//!
-//! Prefixes, not NOPs, because then a site is one instruction: nothing extra is executed natively, and no interrupt
-//! frame, preempted thread or other CPU can hold an address inside it. A jump is filled up behind, since prefixes on
-//! branches are reserved and what stands behind is never reached.
-//!
-//! Records are link-order sections (`"ao"`), each tied to a label at its site: the linker keeps a record exactly if it
-//! keeps the code, and lays records out in ascending order of their sites. The label needs a name, and the same text
-//! may be emitted many times (inlining, loops unrolled), so an assembler symbol counts them.
-//!
-//! Numeric labels are high, because this text stands between lines of the user's own.
-
-/// Emits the next label of the counter, and remembers how to open a section tied to it.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __label {
-    () => {
-        concat!(
-            ".ifndef .Lvmi_count\n.set .Lvmi_count, 0\n.endif\n",
-            ".set .Lvmi_count, .Lvmi_count + 1\n",
-            ".altmacro\n",
-            ".macro vmi_label n\n.Lvmi_\\n:\n.endm\n",
-            "vmi_label %.Lvmi_count\n",
-            ".purgem vmi_label\n",
-            ".noaltmacro\n",
-        )
-    };
-}
-
-/// Opens a section tied to the last label.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __tied_section {
-    ($name:literal) => {
-        concat!(
-            ".altmacro\n",
-            ".macro vmi_section n\n.pushsection ",
-            $name,
-            ",\"ao\",@progbits,.Lvmi_\\n\n.endm\n",
-            "vmi_section %.Lvmi_count\n",
-            ".purgem vmi_section\n",
-            ".noaltmacro\n",
-        )
-    };
-}
-
-/// A leaf or call instruction between labels 771 and 773, filled up in front to five bytes: with the prefix for CS, or,
-/// so that no two ops have the same native form, with that for DS if the op has an output called `fault`.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __prefixed {
-    ($native:literal [fault: $($rest:tt)*]) => { $crate::__prefixed!(@with "0x3e" $native) };
-    ($native:literal [$output:ident: $register:tt $low:literal..$high:literal, $($rest:tt)*]) => {
-        $crate::__prefixed!($native [$($rest)*])
-    };
-    ($native:literal $outputs:tt) => { $crate::__prefixed!(@with "0x2e" $native) };
-    (@with $prefix:literal $native:literal) => {
-        concat!(
-            "771: .skip -((773f - 772f < 5) * (5 - (773f - 772f))), ", $prefix, "\n772: ", $native, "\n773:\n",
-        )
-    };
-}
-
-/// A jump between labels 771 and 773, filled up behind to five bytes with `int3`.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __trailed {
-    ($native:literal) => {
-        concat!("771: ", $native, "\n772: .skip -((772b - 771b < 5) * (5 - (772b - 771b))), 0xcc\n773:\n")
-    };
-}
+//! The text of a site: the native text of its op, and its record.
 
 /// The record of the site between labels 771 and 773.
 #[doc(hidden)]
@@ -84,38 +14,14 @@ macro_rules! __record {
     };
 }
 
-/// What becomes of a fault between labels 771 and 773, for an op with an output called `fault`: that register is set,
-/// and control goes on at 773. For other ops, nothing.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __fixup {
-    ([fault: "rsi" $($bits:tt)*]) => {
-        concat!(
-            ".pushsection .text.vmi_landings,\"ax\",@progbits\n",
-            "774: mov esi, 1\njmp 773b\n",
-            ".popsection\n",
-            $crate::__tied_section!("vmi_fixups"),
-            ".balign 4\n775: .long 771b - 775b, 774b - 775b, 773b - 771b\n",
-            ".popsection\n",
-        )
-    };
-    ([$output:ident: $register:tt $low:literal..$high:literal, $($rest:tt)*]) => { $crate::__fixup!([$($rest)*]) };
-    ($outputs:tt) => { "" };
-}
-
-/// A whole site, for any template of assembly: `__site!(class number "native form" [outputs])`.
+/// A whole site, for any template of assembly: `__site!(class number "native form" fill [outputs])`.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __site {
-    (jump $number:literal $native:literal $outputs:tt) => {
-        concat!($crate::__label!(), $crate::__trailed!($native), $crate::__record!($number))
-    };
-    ($class:ident $number:literal $native:literal $outputs:tt) => {
+    ($class:ident $number:literal $native:literal $fill:literal $outputs:tt) => {
         concat!(
-            $crate::__label!(),
-            $crate::__prefixed!($native $outputs),
+            $crate::__native_text!($class $number $native $fill $outputs),
             $crate::__record!($number),
-            $crate::__fixup!($outputs),
         )
     };
 }

@@ -1,68 +1,60 @@
-//! Per op, the function whose body is its site: the operands in the registers of the op's contract, and `insn!`.
+//! Per op, the function whose body is its site, and `insn!`.
 //!
-//! All are inlined, so that the site stands where the op is used. The operands of leaf ops, and the options of their
-//! `asm!`, are vmi-abi's `operands.rs`. Call ops are without `nostack` everywhere, because the functions called expect an
-//! aligned stack.
+//! All are inlined, so that the site stands where the op is used. They are the front door, by group: what takes or returns
+//! a type of its own there is written by hand over it. The operands, and the options of their `asm!`, are vmi-native's
+//! `operands.rs`.
 
 // UNSAFETY: emits the instructions of the op list.
 #![expect(unsafe_code)]
 
-macro_rules! emit {
-    (leaf $group:ident $name:ident $number:literal $native:literal ($($arguments:tt)*) -> $result:ty = $outputs:tt) => {
-        vmi_abi::__leaf_asm!([__site!(leaf $number $native $outputs)] [] [] ($($arguments)*) -> $result = $outputs)
-    };
-    (call $group:ident $name:ident $number:literal $native:literal () -> $result:ty = []) => {{
-        let result: u64;
-        // SAFETY: the function called keeps the convention; the op has no contract beyond it.
-        unsafe {
-            ::core::arch::asm!(
-                __site!(call $number "call {function}" []),
-                function = sym crate::native::$group::$name,
-                lateout("rax") result,
-                clobber_abi("sysv64"),
-            )
-        }
-        <$result as vmi_abi::Word>::from_bits(result.into())
-    }};
-}
+use vmi_abi::columns;
 
-macro_rules! site_functions {
-    ([] $( $(#[$group_doc:meta])* $group:ident $Group:ident { $(
-        $(#[$doc:meta])* $number:literal $name:ident [$($unsafe:tt)?] $class:ident
-        ($($argument:ident: $type:ty = $in:tt),*) -> $result:ty = $out:tt $native:literal;
-    )* } )*) => { $(
-        pub(crate) mod $group {
-            $( site_function! { $class $group $name [$($unsafe)?] $number $native ($($argument: $type = $in),*) -> $result = $out } )*
+macro_rules! sites {
+    ([] $( $(#[$group_doc:meta])* $group:ident $Group:ident {
+        $( $(#[doc = $doc:literal])* $name:ident $row:tt )*
+    } )*) => { $(
+        pub mod $group {
+            $( super::columns!([site] [class number safety inputs result outputs native fill] $row $group $name [$($doc)*]); )*
         }
     )* };
 }
 
 /// A jump op has no function: control would not come back to it.
-macro_rules! site_function {
-    (jump $($rest:tt)*) => {};
-    ($class:ident $group:ident $name:ident [$($unsafe:tt)?] $number:literal $native:literal
-        ($($argument:ident: $type:ty = $in:tt),*) -> $result:ty = $out:tt) => {
+macro_rules! site {
+    ($group:ident $name:ident $doc:tt jump $($rest:tt)*) => {};
+    ($group:ident $name:ident [$($doc:literal)*] call $number:literal [$($unsafe:tt)?]
+        ($($input:ident: $type:ty = $places:tt),*) ($result:ty) $outputs:tt $native:literal $fill:literal) => {
+        $( #[doc = $doc] )*
         #[inline(always)]
-        pub(crate) $($unsafe)? fn $name($($argument: $type),*) -> $result {
-            emit!($class $group $name $number $native ($($argument: $type = $in),*) -> $result = $out)
+        pub $($unsafe)? fn $name($($input: $type),*) -> $result {
+            vmi_native::__call_asm!(
+                [__site!(call $number "call {function}" $fill $outputs)]
+                [function = sym vmi_native::functions::$group::$name,]
+                [] ($($input: $type = $places),*) -> $result
+            )
+        }
+    };
+    ($group:ident $name:ident [$($doc:literal)*] $class:ident $number:literal [$($unsafe:tt)?]
+        ($($input:ident: $type:ty = $places:tt),*) ($result:ty) $outputs:tt $native:literal $fill:literal) => {
+        $( #[doc = $doc] )*
+        #[inline(always)]
+        pub $($unsafe)? fn $name($($input: $type),*) -> $result {
+            vmi_native::__leaf_asm!([__site!($class $number $native $fill $outputs)] [] []
+                ($($input: $type = $places),*) -> $result = $outputs)
         }
     };
 }
 
-vmi_abi::ops!([site_functions]);
+vmi_abi::ops!([sites]);
 
-/// Defines `insn!`. The first token is a dollar sign, which a macro cannot otherwise hand to a macro it defines.
 macro_rules! define_insn {
-    ([$dollar:tt] $( $(#[$group_doc:meta])* $group:ident $Group:ident { $(
-        $(#[$doc:meta])* $number:literal $name:ident [$($unsafe:tt)?] $class:ident
-        ($($argument:ident: $type:ty = $in:tt),*) -> $result:ty = $out:tt $native:literal;
-    )* } )*) => {
-        /// Expands to the site of a leaf or jump op as text, for `naked_asm!` and `global_asm!`: entry stubs,
+    ([] $( $(#[$group_doc:meta])* $group:ident $Group:ident { $( $(#[$doc:meta])* $name:ident $row:tt )* } )*) => {
+        /// Expands to the site of a leaf or jump op or a note as text, for `naked_asm!` and `global_asm!`: entry stubs,
         /// return paths.
         ///
         /// The text is in Intel syntax, and defines the numeric labels 771 to 775 anew. The operands must be where the
-        /// op's register contract has them. On a stack that is not the kernel's own, an
-        /// op may be replaced only by inline instructions or by nothing.
+        /// op's register contract has them. On a stack that is not the kernel's own, only ops may stand whose row says
+        /// `stack: any`: no replacement of them calls.
         ///
         /// # Examples
         ///
@@ -74,7 +66,9 @@ macro_rules! define_insn {
         /// ```
         #[macro_export]
         macro_rules! insn {
-            $( $( ($group::$name) => { $crate::__insn!($class $number $native $out) }; )* )*
+            $( $( ($group::$name) => {
+                $crate::__columns! { [$crate::__insn] [class number native fill outputs] $row }
+            }; )* )*
         }
     };
 }
@@ -83,7 +77,7 @@ macro_rules! define_insn {
 #[macro_export]
 macro_rules! __insn {
     (call $($rest:tt)*) => { compile_error!("a call op has no text of its own: call its function") };
-    ($class:ident $number:literal $native:literal $outputs:tt) => { $crate::__site!($class $number $native $outputs) };
+    ($($site:tt)*) => { $crate::__site!($($site)*) };
 }
 
-vmi_abi::ops!([define_insn] $);
+vmi_abi::ops!([define_insn]);

@@ -9,7 +9,12 @@ use core::{
     time::Duration,
 };
 
+use vmi_abi::{Operation, Override, Replacements};
+
 use crate::sites;
+
+#[allow(unused_imports, reason = "every op of the group may have a typed function below")]
+pub use crate::sites::time::*;
 
 /// What is added to the serving clock, in nanoseconds modulo 2⁶⁴.
 static OFFSET: AtomicU64 = AtomicU64::new(0);
@@ -57,14 +62,19 @@ pub(crate) struct Continuity(Option<u64>);
 
 impl Continuity {
     /// Remembers where the native clock stands, unless nobody ever read it: then a backend's clock starts as it is,
-    /// and the native one need not be calibrated for a comparison.
-    pub(crate) fn of_native() -> Self {
-        Self(vmi_native::started().then(now_ns))
+    /// and the native one need not be calibrated for a comparison. The same where no layer has a clock.
+    pub(crate) fn of_native(replacements: &Replacements) -> Self {
+        Self((is_replaced::<vmi_abi::time::now_ns>(replacements) && vmi_native::started()).then(now_ns))
     }
 
-    /// Remembers where a backend's clock stands, and lets the native clock have its rate.
-    pub(crate) fn of_backend() -> Self {
-        if let Some(frequency) = frequency() {
+    /// Remembers where a backend's clock stands, and lets the native clock have its rate, if it tells one.
+    pub(crate) fn of_backend(replacements: &Replacements) -> Self {
+        if !is_replaced::<vmi_abi::time::now_ns>(replacements) {
+            return Self(None);
+        }
+        if is_replaced::<vmi_abi::time::frequency>(replacements)
+            && let Some(frequency) = frequency()
+        {
             vmi_native::set_frequency(frequency.get());
         }
         Self(Some(now_ns()))
@@ -76,4 +86,8 @@ impl Continuity {
             OFFSET.store(last.wrapping_sub(sites::time::now_ns()), Ordering::Relaxed);
         }
     }
+}
+
+fn is_replaced<O: Operation>(replacements: &Replacements) -> bool {
+    replacements.get(O::OP) != Override::Keep
 }

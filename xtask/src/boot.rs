@@ -11,6 +11,7 @@ use object::read::elf::{ElfFile64, ProgramHeader};
 use crate::host::{Host, Machine, Place, Vmm};
 use crate::image;
 use crate::qemu::{Finish, Qemu, Step};
+use crate::xen::Dom0;
 use crate::{qemu, rig, vmi_run};
 
 /// Takes in pieces of a console as they arrive.
@@ -72,7 +73,7 @@ pub(crate) struct Run {
     pub(crate) millis: u64,
     /// Exits to the hypervisor, for a boot that traces them.
     pub(crate) exits: Vec<Exits>,
-    /// What the virtual machine monitor said on its standard error.
+    /// What the hypervisor said: Xen on its console, the virtual machine monitor on its standard error.
     pub(crate) said: String,
 }
 
@@ -169,11 +170,11 @@ impl Boot {
 
     /// Refuses what cannot be.
     fn check(&self) -> Result<()> {
-        let is_here = self.host.place == Place::Here;
-        if is_here && self.trace_exits {
+        let is_outside_rig = self.host.place != Place::Rig;
+        if is_outside_rig && self.trace_exits {
             bail!("exits are traced in the rig only, not on `{}`", self.host);
         }
-        if is_here && self.counts_instructions && self.host.accelerator != "tcg" {
+        if is_outside_rig && self.counts_instructions && self.host.accelerator != "tcg" {
             bail!("instructions are counted on emulated CPUs only, not on `{}`", self.host);
         }
         check_image(&self.image)
@@ -181,25 +182,29 @@ impl Boot {
 
     /// Returns the arguments for QEMU, with the image at that path and the console on that character device.
     pub(crate) fn qemu_arguments(&self, image: &str, console: &str) -> Vec<String> {
+        let mut arguments = self.machine_arguments(self.memory_mib, console);
+        arguments.extend(["-kernel", image, "-append", &self.arguments].map(str::to_owned));
+        arguments.extend_from_slice(&self.vmm_arguments);
+        arguments
+    }
+
+    /// Returns the arguments that describe the machine to QEMU, without what it shall start.
+    pub(crate) fn machine_arguments(&self, memory_mib: u32, console: &str) -> Vec<String> {
         let (device, value) = match self.console {
             Console::Com1 => ("-serial", format!("chardev:{console}")),
             Console::DebugPort => ("-device", format!("isa-debugcon,iobase=0xe9,chardev={console}")),
         };
-        let mut arguments: Vec<String> = [
+        [
             ("-accel", self.host.accelerator),
             ("-cpu", &self.cpu),
             ("-machine", &format!("{}{}", self.machine, self.machine_options)),
-            ("-m", &format!("{}M", self.memory_mib)),
+            ("-m", &format!("{memory_mib}M")),
             (device, &value),
             ("-device", "isa-debug-exit,iobase=0xf4,iosize=4"),
-            ("-kernel", image),
-            ("-append", &self.arguments),
         ]
         .into_iter()
         .flat_map(|(option, value)| [option.to_owned(), value.to_owned()])
-        .collect();
-        arguments.extend_from_slice(&self.vmm_arguments);
-        arguments
+        .collect()
     }
 
     /// Returns the arguments that make the emulated CPU count instructions, if it is to.
@@ -216,14 +221,19 @@ impl Boot {
             let millis = millis_since(start);
             return Ok(Run { host: self.host, console, ending, millis, exits: Vec::new(), said });
         }
+        let dom0 = (self.host.place == Place::Xen).then(|| Dom0::prepare(self)).transpose()?;
         let start = Instant::now();
         let image = self.image.display().to_string();
-        let mut arguments = self.qemu_arguments(&image, "channel-0");
+        let mut arguments = match &dom0 {
+            Some(dom0) => dom0.qemu_arguments(self, "channel-0", "channel-1"),
+            None => self.qemu_arguments(&image, "channel-0"),
+        };
         arguments.extend(self.counting().map(str::to_owned));
-        let mut qemu = Qemu::start(&arguments, 1)?;
-        let mut console = Vec::new();
+        let mut qemu = Qemu::start(&arguments, if dom0.is_some() { 2 } else { 1 })?;
+        let (mut console, mut log) = (Vec::new(), Vec::new());
         let finish = loop {
             match qemu.next(start + self.limit)? {
+                Step::Bytes { channel: 1.., bytes } => log.extend_from_slice(&bytes),
                 Step::Bytes { bytes, .. } => {
                     console.extend_from_slice(&bytes);
                     sink(&bytes)?;
@@ -237,7 +247,8 @@ impl Boot {
         };
         let millis = millis_since(start);
         let console = String::from_utf8_lossy(&console).into_owned();
-        let said = finish.as_ref().map(|finish| finish.stderr.clone()).unwrap_or_default();
+        let complaints = finish.as_ref().map(|finish| finish.stderr.clone()).unwrap_or_default();
+        let said = String::from_utf8_lossy(&log).into_owned() + &complaints;
         let ending = finish.map_or(Ending::TimedOut, Ending::of);
         Ok(Run { host: self.host, console, ending, millis, exits: Vec::new(), said })
     }
@@ -253,7 +264,7 @@ pub(crate) fn run_all(boots: &[Boot], sink: &mut Sink<'_>) -> Result<Vec<Run>> {
     boots.iter().try_for_each(Boot::check)?;
     match boots.first().map(|boot| boot.host.place) {
         Some(Place::Rig) => rig::run(boots, sink),
-        Some(Place::Here) | None => boots.iter().map(|boot| boot.run_here(sink)).collect(),
+        Some(Place::Here | Place::Xen) | None => boots.iter().map(|boot| boot.run_here(sink)).collect(),
     }
 }
 

@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 
 use crate::boot::Boot;
 use crate::full_run::judge;
-use crate::host::{HOSTS, Host, Machine, Vmm};
+use crate::host::{HOSTS, Host, Machine};
 use crate::image::{self, Profile, Target};
 use crate::progress::{Progress, say};
 use crate::{bench, demo, doctor, install, startup, tests};
@@ -91,7 +91,7 @@ impl CommandLine {
                 install::qemu()?;
                 let image = image.map_or_else(|| image::build(Target::choose(), Profile::Release), Ok)?;
                 let mut boot = Boot::new(host, &image).arguments(&arguments.join(" "));
-                if machine.is_some() && host.vmm == Vmm::VmiRun {
+                if machine.is_some() && host.machines().len() == 1 {
                     bail!("the host `{host}` has one machine, none to choose");
                 }
                 boot.machine = machine.unwrap_or(boot.machine);

@@ -5,8 +5,8 @@
 pub(crate) struct Report {
     /// The hypervisor that the image saw; `none` on bare hardware.
     pub(crate) hypervisor: Option<String>,
-    /// The backend that it chose.
-    pub(crate) backend: Option<String>,
+    /// The layers over the native functions, topmost first.
+    pub(crate) layers: Option<Vec<String>>,
     /// What became of its sites.
     pub(crate) sites: Option<Sites>,
     /// The names of the checks that passed.
@@ -57,11 +57,18 @@ impl Report {
         report
     }
 
+    /// Returns the topmost layer, or `native` where there is none.
+    pub(crate) fn backend(&self) -> Option<&str> {
+        let layers = self.layers.as_deref()?;
+        Some(layers.first().map_or("native", String::as_str))
+    }
+
     fn read_fact(&mut self, fact: &str) {
         if let Some(hypervisor) = fact.strip_prefix("hypervisor: ") {
             self.hypervisor = Some(hypervisor.to_owned());
-        } else if let Some(backend) = fact.strip_prefix("backend: ") {
-            self.backend = Some(backend.to_owned());
+        } else if let Some(names) = fact.strip_prefix("layers: ") {
+            let names = names.split_whitespace().filter(|name| *name != "none");
+            self.layers = Some(names.map(str::to_owned).collect());
         } else if let Some(rest) = fact.strip_prefix("sites: ") {
             self.sites = sites(rest);
         }
@@ -106,20 +113,28 @@ fn name_and_rest(text: &str) -> (String, String) {
 mod tests {
     use super::*;
 
-    const CONSOLE: &str = "SeaBIOS\r\nvmi: hypervisor: KVMKVMKVM\r\nvmi: backend: kvm\n\
-        vmi: sites: total 120 native 100 call 18 inline 1 nop 1\nPASS irq::save\nFAIL time::now_ns: 3: too late\n\
+    const CONSOLE: &str = "SeaBIOS\r\nvmi: hypervisor: KVMKVMKVM\r\nvmi: layers: kvm vmi\nvmi: kvm has: NOP_IO_DELAY\n\
+        vmi: kvm serves: io::delay=nop\nvmi: sites: total 120 native 100 call 18 inline 1 nop 1\nPASS irq::save\nFAIL time::now_ns: 3: too late\n\
         SKIP apic::eoi: no APIC\nsummary: 1 passed, 1 failed, 1 skipped\r\n\n";
 
     #[test]
     fn a_console_is_read_line_by_line() {
         let report = Report::read(CONSOLE);
         assert_eq!(report.hypervisor.as_deref(), Some("KVMKVMKVM"));
-        assert_eq!(report.backend.as_deref(), Some("kvm"));
+        assert_eq!(report.layers, Some(["kvm", "vmi"].map(str::to_owned).to_vec()));
+        assert_eq!(report.backend(), Some("kvm"));
         assert_eq!(report.sites, Some(Sites { total: 120, native: 100, call: 18, inline: 1, nop: 1 }));
         assert_eq!(report.passed, ["irq::save"]);
         assert_eq!(report.failed, [("time::now_ns".to_owned(), "3: too late".to_owned())]);
         assert_eq!(report.skipped, [("apic::eoi".to_owned(), "no APIC".to_owned())]);
         assert_eq!(report.summary, Some(Checks { passed: 1, failed: 1, skipped: 1 }));
+    }
+
+    #[test]
+    fn where_all_is_native_there_is_no_layer() {
+        let report = Report::read("vmi: layers: none");
+        assert_eq!((report.layers.as_deref(), report.backend()), (Some(&[][..]), Some("native")));
+        assert_eq!(Report::read("").backend(), None);
     }
 
     #[test]

@@ -33,7 +33,10 @@ struct Document {
 struct Row {
     host: &'static str,
     hypervisor: String,
+    /// The topmost of the layers, or `native`.
     backend: String,
+    /// The layers over the native functions, topmost first.
+    layers: Vec<String>,
     sites: Sites,
     checks: Checks,
     millis: u64,
@@ -105,6 +108,7 @@ fn run_gate(host: &'static Host, image: &Path) -> Result<Outcome> {
             host: host.name,
             hypervisor: String::new(),
             backend: String::new(),
+            layers: Vec::new(),
             sites: Sites::default(),
             checks: Checks { failed: 1, ..Checks::default() },
             millis: 0,
@@ -134,8 +138,9 @@ fn run_extra(host: &'static Host, image: &Path) -> Result<Outcome> {
 fn row(host: &'static Host, full: Full) -> Row {
     Row {
         host: host.name,
+        backend: full.report.backend().unwrap_or_default().to_owned(),
         hypervisor: full.report.hypervisor.unwrap_or_default(),
-        backend: full.report.backend.unwrap_or_default(),
+        layers: full.report.layers.unwrap_or_default(),
         sites: full.report.sites.unwrap_or_default(),
         checks: full.checks,
         millis: full.millis,
@@ -145,7 +150,7 @@ fn row(host: &'static Host, full: Full) -> Row {
 
 fn print_table(document: &Document) -> Result<()> {
     let mut table = Table::default();
-    let titles = ["host", "hypervisor", "backend"].map(Cell::word);
+    let titles = ["host", "hypervisor", "layers"].map(Cell::word);
     let numbers =
         ["sites", "native", "call", "inline", "nop", "passed", "failed", "skipped", "ms"].map(Cell::title);
     table.row(titles.into_iter().chain(numbers).map(|cell| cell.colour(Colour::Faint)));
@@ -154,8 +159,9 @@ fn print_table(document: &Document) -> Result<()> {
         let Checks { passed, failed, skipped } = row.checks;
         let (good, bad) =
             if failed == 0 { (Colour::Good, Colour::Plain) } else { (Colour::Plain, Colour::Bad) };
-        let words =
-            [row.host, &row.hypervisor, &row.backend].map(|word| if word.is_empty() { "-" } else { word });
+        // Where there is no layer, the backend says whether that is because all is native or because nobody answered.
+        let layers = if row.layers.is_empty() { row.backend.clone() } else { row.layers.join(" ") };
+        let words = [row.host, &row.hypervisor, &layers].map(|word| if word.is_empty() { "-" } else { word });
         let words = words.map(Cell::word);
         let sites = [total, native, call, inline, nop].map(Cell::number);
         let checks = [

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::host::Machine;
 use crate::table::{Cell, Colour, Table};
-use crate::{install, process, qemu, rig, workspace};
+use crate::{install, process, qemu, rig, workspace, xen};
 
 /// What was found of one thing.
 enum Finding {
@@ -29,8 +29,10 @@ pub(crate) fn run() -> Result<bool> {
         ("firmware", firmware()),
         ("apt-get", program("apt-get", "use Debian 12, or a system like it")),
         ("dpkg-deb", program("dpkg-deb", "sudo apt-get install -y dpkg")),
+        ("gzip", program("gzip", "sudo apt-get install -y gzip")),
         ("ldd", program("ldd", "sudo apt-get install -y libc-bin")),
-        ("rig", rig()),
+        ("rig", fetched(rig::describe())),
+        ("Xen", fetched(xen::describe())),
         ("/dev/kvm", kvm()),
     ];
     let mut table = Table::default();
@@ -95,8 +97,9 @@ fn firmware() -> Finding {
     Finding::Fine(format!("for {}", fine.join(", ")))
 }
 
-fn rig() -> Finding {
-    match rig::describe() {
+/// What is made of packages.
+fn fetched(packages: Option<String>) -> Finding {
+    match packages {
         Some(packages) => Finding::Fine(packages),
         None => Finding::Absent("made when it is needed first".to_owned()),
     }

@@ -6,13 +6,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use object::{File, Object, ObjectSection, ObjectSegment, ObjectSymbol, SymbolKind};
-use vmi_abi::Site;
+use vmi_abi::SiteRecord;
 
 /// The section that holds the records.
 const SITES: &str = "vmi_sites";
 
 /// Bytes of a record.
-pub(crate) const RECORD: usize = size_of::<Site>();
+pub(crate) const RECORD: usize = size_of::<SiteRecord>();
 
 /// A parsed image.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ struct Records {
 pub(crate) struct Placed {
     pub(crate) index: usize,
     pub(crate) address: u64,
-    pub(crate) site: Site,
+    pub(crate) site: SiteRecord,
 }
 
 impl Elf {
@@ -84,7 +84,7 @@ impl Elf {
             };
             let offset = i32::from_le_bytes([o0, o1, o2, o3]);
             let here = self.records.address + (index * RECORD) as u64;
-            let site = Site { offset, op: u16::from_le_bytes([p0, p1]), len, reserved };
+            let site = SiteRecord { offset, op: u16::from_le_bytes([p0, p1]), len, reserved };
             Placed { index, address: here.wrapping_add_signed(offset.into()), site }
         })
     }

@@ -120,7 +120,7 @@ fn why_not(run: &Run, report: &Report) -> Option<String> {
 fn missing_fact(report: &Report) -> Option<String> {
     let missing = [
         ("hypervisor", report.hypervisor.is_none()),
-        ("backend", report.backend.is_none()),
+        ("layers", report.layers.is_none()),
         ("sites", report.sites.is_none()),
     ];
     missing
@@ -133,6 +133,12 @@ fn missing_fact(report: &Report) -> Option<String> {
 fn last_words(run: &Run) -> String {
     match run.last_line() {
         Some(line) => format!("; last console line: `{line}`"),
-        None => "; the console stayed empty".to_owned(),
+        None => format!("; the console stayed empty{}", words_of_xen(run)),
     }
+}
+
+/// Quotes the last that Xen said of dom0's virtual CPU: why it was stopped.
+fn words_of_xen(run: &Run) -> String {
+    let last = run.said.lines().rfind(|line| line.starts_with("(XEN) d0v"));
+    last.map(|line| format!("; Xen's last word on it: `{}`", line.trim())).unwrap_or_default()
 }

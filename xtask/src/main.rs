@@ -14,6 +14,7 @@ mod host;
 mod image;
 mod install;
 mod interrupt;
+mod packages;
 mod process;
 mod progress;
 mod qemu;
@@ -25,6 +26,7 @@ mod table;
 mod tests;
 mod vmi_run;
 mod workspace;
+mod xen;
 
 use std::io;
 use std::process::ExitCode;

@@ -3,7 +3,7 @@
 // UNSAFETY: replaces sites, and calls through a retpoline.
 #![expect(unsafe_code)]
 
-use vmi_abi::{Inline, Leaf, Override, Overrides, leaf};
+use vmi_abi::{Inline, Leaf, Override, Replacements, cpu, leaf};
 
 use super::ordinary::{self, OBJECT, TABLE, now};
 use crate::{insn, insn::keep, program::edited, question::Question};
@@ -63,10 +63,10 @@ pub fn measure(mut question: Question<'_>) {
         ("site, thunk", leaf!(cpu::cycles, insn::rdtsc)),
     ];
     for (name, form) in forms {
-        let mut overrides = Overrides::KEEP;
-        overrides.cpu.cycles = form;
+        let mut replacements = Replacements::KEEP;
+        replacements.set::<cpu::cycles>(form);
         // SAFETY: the op; this is the only thread.
-        unsafe { edited(&overrides, || question.candidate(name, &site)) };
+        unsafe { edited(&replacements, || question.candidate(name, &site)) };
     }
     question.candidate("direct call", &direct);
     question.candidate("table", &table);

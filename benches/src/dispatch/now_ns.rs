@@ -3,7 +3,7 @@
 // UNSAFETY: replaces sites, and calls through a retpoline.
 #![expect(unsafe_code)]
 
-use vmi_abi::{Override, Overrides};
+use vmi_abi::{Override, Replacements, time};
 
 use super::ordinary::{self, OBJECT, TABLE, now};
 use crate::{insn, insn::keep, program::edited, question::Question};
@@ -48,10 +48,10 @@ fn retpoline(turns: u64) {
 /// Measures all of it.
 pub fn measure(mut question: Question<'_>) {
     question.candidate("site", &site);
-    let mut overrides = Overrides::KEEP;
-    overrides.time.now_ns = Override::Call(ordinary::now_ns);
+    let mut replacements = Replacements::KEEP;
+    replacements.set::<time::now_ns>(Override::Call(ordinary::now_ns));
     // SAFETY: the op; this is the only thread.
-    unsafe { edited(&overrides, || question.candidate("site, edited", &site)) };
+    unsafe { edited(&replacements, || question.candidate("site, edited", &site)) };
     question.candidate("table", &table);
     question.candidate("dyn", &object);
     question.candidate("retpoline", &retpoline);

@@ -3,7 +3,7 @@
 // UNSAFETY: replaces sites.
 #![expect(unsafe_code)]
 
-use vmi_abi::{Leaf, Override, Overrides};
+use vmi_abi::{Leaf, Override, Replacements, cpu};
 
 use super::ordinary;
 use crate::{insn, program::edited, question::Question};
@@ -39,10 +39,10 @@ pub fn measure(mut question: Question<'_>) {
         ("site, nothing", Override::Nop),
     ];
     for (name, form) in forms {
-        let mut overrides = Overrides::KEEP;
-        overrides.cpu.relax = form;
+        let mut replacements = Replacements::KEEP;
+        replacements.set::<cpu::relax>(form);
         // SAFETY: the op, or nothing, which is as good; this is the only thread.
-        unsafe { edited(&overrides, || question.candidate(name, &site)) };
+        unsafe { edited(&replacements, || question.candidate(name, &site)) };
     }
     question.candidate("direct call", &direct);
 }

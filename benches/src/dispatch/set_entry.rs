@@ -6,7 +6,7 @@
 use core::{cell::UnsafeCell, ptr};
 
 use static_keys::{define_static_key_false, static_branch_unlikely};
-use vmi_abi::{Inline, Leaf, Override, Overrides, leaf};
+use vmi_abi::{Inline, Leaf, Override, Replacements, leaf, mmu};
 
 use super::ordinary::{self, OBJECT, TABLE, now};
 use crate::{insn, program::edited, question::Question};
@@ -103,10 +103,10 @@ pub fn measure(mut question: Question<'_>) {
         ("site, nothing", Override::Nop),
     ];
     for (name, form) in forms {
-        let mut overrides = Overrides::KEEP;
-        overrides.mmu.set_entry = form;
+        let mut replacements = Replacements::KEEP;
+        replacements.set::<mmu::set_entry>(form);
         // SAFETY: the op, or nothing, which is as good for an entry that nobody reads; this is the only thread.
-        unsafe { edited(&overrides, || question.candidate(name, &site)) };
+        unsafe { edited(&replacements, || question.candidate(name, &site)) };
     }
     question.candidate("direct call", &direct);
     question.candidate("table", &table);

@@ -129,7 +129,7 @@ boot_directories: .skip 4 * 4096
 boot_table_low: .skip 4096
 boot_table_high: .skip 4096
 boot_top_table: .skip 4096
-.skip 65536
+.skip 131072
 boot_stack_top:
 
 .text

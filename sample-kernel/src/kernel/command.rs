@@ -3,8 +3,7 @@
 // UNSAFETY: calls `init` and `teardown`.
 #![expect(unsafe_code)]
 
-use vmi::{Backend, CommandLine, Error, Op, Platform, Report};
-use vmi_kvm_backend::Kvm;
+use vmi::{Backend, CommandLine, Error, Op, Platform, Report, Text};
 
 use super::{
     bench::{self, Phase, Selection},
@@ -20,6 +19,9 @@ use super::{
     tally::{Tally, equal},
     trace,
 };
+
+/// The backends that the kernel links.
+static BACKENDS: [&dyn Backend; 2] = [&vmi_kvm_backend::BACKEND, &vmi_host_backend::BACKEND];
 
 /// Runs what the command line asks for, prints the summary and ends the run:
 ///
@@ -42,7 +44,7 @@ use super::{
 /// | `epoch=SECONDS` | tells the checks the time of day |
 /// | `hypercalls=undefined` | tells the checks that there is no hypervisor, not even a hidden one |
 ///
-/// The library itself heeds `nopv`, and the KVM backend `no-kvmclock` and `no-vmi`.
+/// The library itself heeds `nopv`, and the KVM backend `no-kvmclock`.
 pub fn run() -> ! {
     let command_line = CommandLine::new(PLATFORM.get().command_line());
     line!("vmi sample kernel {}, {} bytes of text", env!("CARGO_PKG_VERSION"), text_len());
@@ -54,7 +56,7 @@ pub fn run() -> ! {
     } else if let Some(action) = command_line.value("power") {
         power(&mut tally, action, command_line.value("phase"));
     } else if command_line.has("trace") {
-        if start(&mut tally, &[&Kvm]).is_some() {
+        if start(&mut tally, &BACKENDS).is_some() {
             trace::run();
             tally.count("trace", "done", equal("reads", trace::READS, trace::READS).map(|()| checks::PASSED));
         }
@@ -67,7 +69,7 @@ pub fn run() -> ! {
     } else if command_line.has("lives") {
         lives::run(&mut tally);
     } else if command_line.has("vmi-calls") {
-        if start(&mut tally, &[&Kvm]).is_some() {
+        if start(&mut tally, &BACKENDS).is_some() {
             port_calls::run(&mut tally);
         }
     } else if let Some(code) = command_line.value("vmi-shutdown") {
@@ -88,7 +90,7 @@ fn whole_life(tally: &mut Tally) {
     let hash = image::text_hash();
     checks::run("before", tally);
     canary::run("before", tally);
-    let Some(report) = start(tally, &[&Kvm]) else { return natively("refused", tally) };
+    let Some(report) = start(tally, &BACKENDS) else { return natively("refused", tally) };
     checks::run("after", tally);
     canary::run("after", tally);
     checks::run_for_backend(&report, tally);
@@ -107,10 +109,11 @@ fn natively(phase: &str, tally: &mut Tally) {
 /// All checks with the backend that replaces every op, once for every form of replacement.
 fn every_form(tally: &mut Tally) {
     let hash = image::text_hash();
-    for backend in &selftest::FORMS {
+    for backend in &selftest::MANNERS {
         let phase = backend.phase();
         selftest::forget_counts();
         let Some(report) = start(tally, &[backend]) else { return natively("refused", tally) };
+        backend.print_sites();
         checks::run(phase, tally);
         canary::run(phase, tally);
         tally.count(phase, "every site is edited", backend.edited(&report.sites));
@@ -128,7 +131,7 @@ fn benchmarks(tally: &mut Tally, names: Option<&str>) {
     };
     let hash = image::text_hash();
     bench::run(selection, Phase::Before, tally);
-    if start(tally, &[&Kvm]).is_none() {
+    if start(tally, &BACKENDS).is_none() {
         return;
     }
     bench::run(selection, Phase::After, tally);
@@ -146,7 +149,7 @@ fn benchmarks(tally: &mut Tally, names: Option<&str>) {
 fn count_exits(tally: &mut Tally, names: Option<&str>) {
     match Selection::new(names) {
         Err(unknown) => tally.fail("bench-exits", unknown.0, unknown),
-        Ok(selection) if start(tally, &[&Kvm]).is_some() => bench::marks::run(selection, tally),
+        Ok(selection) if start(tally, &BACKENDS).is_some() => bench::marks::run(selection, tally),
         Ok(_) => {}
     }
 }
@@ -171,7 +174,7 @@ fn mutate(tally: &mut Tally, name: &str) {
 fn power(tally: &mut Tally, action: &str, phase: Option<&str>) {
     let hash = image::text_hash();
     if phase.is_some_and(|phase| phase != "before") {
-        start(tally, &[&Kvm]);
+        start(tally, &BACKENDS);
     }
     if phase == Some("teardown") {
         stop(tally, hash);
@@ -224,5 +227,5 @@ fn stop(tally: &mut Tally, hash: u64) {
 }
 
 fn text_len() -> usize {
-    PLATFORM.get().text().iter().map(|range| range.end.addr() - range.start.addr()).sum()
+    PLATFORM.get().ranges().iter().map(|range| range.end.addr() - range.start.addr()).sum()
 }

@@ -1,22 +1,23 @@
-//! Selection itself, with backends made for it: ranks, refusals, failures half-way, and one life after the other.
+//! Selection itself, with backends made for it: layers, refusals, failures half-way, and one life after the other.
 
 // UNSAFETY: calls `init` and `teardown`, and implements an unsafe trait.
 #![expect(unsafe_code)]
 
 use core::{
     fmt,
-    sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    ops::Range,
+    sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
-use vmi::{BACKENDS_MAX, Backend, CommandLine, Error, Platform, Report};
-use vmi_abi::{EnableError, Irq, Offer, Override, Overrides, Rank, Table, Time, cpuid::Cpuid};
+use vmi::{BACKENDS_MAX, Backend, Error, Platform, Report, Text};
+use vmi_abi::{EnableError, Irq, Machine, Offer, Override, Rank, Replacements, Table, Time, cpu, io, time};
 use vmi_native::Native;
 
 use super::{
     checks::{Check, PASSED},
-    image,
+    image, module,
     platform::PLATFORM,
-    tally::{Failure, Tally, Verdict, equal, holds},
+    tally::{Failure, Tally, Verdict, equal, holds, present},
 };
 
 /// A backend with a clock that is not to be trusted, which drops the I/O delay and counts what is asked of it.
@@ -24,20 +25,43 @@ use super::{
 struct Candidate {
     name: &'static str,
     rank: Rank,
-    fails: bool,
-    clock: extern "sysv64" fn() -> u64,
+    kind: Kind,
+    clock: Option<extern "sysv64" fn() -> u64>,
+    /// What serves the clock in the layer below, and when it was enabled and disabled.
+    below: AtomicUsize,
+    moments: [AtomicU32; 2],
     enabled: AtomicU32,
     disabled: AtomicU32,
     cleared: AtomicU32,
 }
 
+/// What a candidate is good for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Sound,
+    /// It cannot be enabled.
+    Failing,
+    /// It would have nothing stand for an op with a result.
+    Unfit,
+}
+
+/// Counts what happens to candidates.
+static MOMENT: AtomicU32 = AtomicU32::new(0);
+
 impl Candidate {
-    const fn new(name: &'static str, rank: u8, fails: bool, clock: extern "sysv64" fn() -> u64) -> Self {
+    const fn new(
+        name: &'static str,
+        rank: u8,
+        kind: Kind,
+        clock: Option<extern "sysv64" fn() -> u64>,
+    ) -> Self {
         Self {
             name,
             rank: Rank(rank),
-            fails,
+            kind,
             clock,
+            below: AtomicUsize::new(0),
+            moments: [const { AtomicU32::new(0) }; 2],
             enabled: AtomicU32::new(0),
             disabled: AtomicU32::new(0),
             cleared: AtomicU32::new(0),
@@ -56,24 +80,37 @@ unsafe impl Backend for Candidate {
         self.name
     }
 
-    fn probe(&self, _: &Cpuid<'_>) -> Result<Offer, &'static str> {
+    fn probe(&self, _: &Machine<'_>) -> Result<Offer, &'static str> {
         Ok(Offer { rank: self.rank, features: 0, hints: 0, base_leaf: 0 })
     }
 
-    fn overrides(&self, _: &Offer, _: CommandLine<'_>) -> Overrides {
-        let mut overrides = Overrides::KEEP;
-        overrides.io.delay = Override::Nop;
-        overrides.time.now_ns = Override::Call(self.clock);
-        overrides
+    fn replacements(&self, _: &Offer, _: &Machine<'_>) -> Replacements {
+        let mut all = Replacements::KEEP;
+        all.set::<io::delay>(Override::Nop);
+        if let Some(clock) = self.clock {
+            all.set::<time::now_ns>(Override::Call(clock));
+        }
+        if self.kind == Kind::Unfit {
+            all.set::<cpu::read_cr0>(Override::Nop);
+        }
+        all
     }
 
     fn describe(&self, _: &Offer, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("none")
     }
 
-    unsafe fn enable(&self, _: &Offer, _: &dyn Platform, _: &'static Table) -> Result<(), EnableError> {
+    unsafe fn enable(
+        &self,
+        _: &Offer,
+        _: &Machine<'_>,
+        _: &dyn Platform,
+        below: &'static Table,
+    ) -> Result<(), EnableError> {
         self.enabled.fetch_add(1, Relaxed);
-        if self.fails { Err(EnableError::NotServed(0x1000)) } else { Ok(()) }
+        self.moments[0].store(MOMENT.fetch_add(1, Relaxed), Relaxed);
+        self.below.store(below.address(time::now_ns::OP), Relaxed);
+        if self.kind == Kind::Failing { Err(EnableError::NotServed(0x1000)) } else { Ok(()) }
     }
 
     unsafe fn clear_inherited(&self, _: &Offer, _: &'static Table) {
@@ -82,6 +119,7 @@ unsafe impl Backend for Candidate {
 
     unsafe fn disable(&self) {
         self.disabled.fetch_add(1, Relaxed);
+        self.moments[1].store(MOMENT.fetch_add(1, Relaxed), Relaxed);
     }
 }
 
@@ -97,18 +135,57 @@ extern "sysv64" fn fast_clock() -> u64 {
     now + now / 2
 }
 
-static LOW: Candidate = Candidate::new("low", 1, false, slow_clock);
-static HIGH: Candidate = Candidate::new("high", 2, false, fast_clock);
-static FAILING: Candidate = Candidate::new("failing", 3, true, slow_clock);
+static LOW: Candidate = Candidate::new("low", 1, Kind::Sound, Some(slow_clock));
+static HIGH: Candidate = Candidate::new("high", 2, Kind::Sound, Some(fast_clock));
+static FAILING: Candidate = Candidate::new("failing", 3, Kind::Failing, Some(slow_clock));
+static ABOVE: Candidate = Candidate::new("above", 4, Kind::Sound, Some(slow_clock));
+static UNFIT: Candidate = Candidate::new("unfit", 4, Kind::Unfit, None);
+static TIMELESS: Candidate = Candidate::new("timeless", 1, Kind::Sound, None);
+
+/// This kernel's platform with another command line.
+struct Told(&'static str);
+
+// SAFETY: all is the platform's own.
+unsafe impl Text for Told {
+    fn ranges(&self) -> &[Range<*const u8>] {
+        PLATFORM.get().ranges()
+    }
+
+    unsafe fn write(&self, place: *mut u8, bytes: &[u8]) {
+        // SAFETY: the caller's promise.
+        unsafe { PLATFORM.get().write(place, bytes) };
+    }
+
+    unsafe fn edit(&self, edit: &mut dyn FnMut()) {
+        // SAFETY: the caller's promise.
+        unsafe { PLATFORM.get().edit(edit) };
+    }
+}
+
+// SAFETY: as above.
+unsafe impl Platform for Told {
+    fn physical_address(&self, pointer: *const u8) -> u64 {
+        PLATFORM.get().physical_address(pointer)
+    }
+
+    fn command_line(&self) -> &str {
+        self.0
+    }
+}
 
 /// Runs all of it.
 pub fn run(tally: &mut Tally) {
-    let checks: [Check; 6] = [
-        ("the highest rank is chosen", highest_rank),
-        ("a backend that cannot be enabled is disabled", failing),
+    let checks: [Check; 11] = [
+        ("layers are stacked by rank", stacked),
+        ("a word refuses a layer, and another all", refused),
+        ("a backend that cannot be enabled is disabled, and with it all", failing),
+        ("a replacement that does not fit leaves nothing registered", unfit),
         ("more backends than fit are refused", too_many),
         ("interrupts are as they were", interrupts),
         ("a life ends once", ends_once),
+        ("a clock that nobody replaces is left alone", timeless),
+        ("a module lives with the kernel", || module::lives_with_the_kernel(&LOW)),
+        ("a damaged module is refused", || module::damaged_is_refused(&LOW)),
         ("time goes on from life to life", time_goes_on),
     ];
     for (name, check) in checks {
@@ -118,12 +195,12 @@ pub fn run(tally: &mut Tally) {
     }
 }
 
-fn start(backends: &[&'static dyn Backend]) -> Result<Report, Error> {
+pub fn start(backends: &[&'static dyn Backend]) -> Result<Report, Error> {
     // SAFETY: one CPU, ring 0, and the #GP handler asks for landings.
     unsafe { vmi::init(PLATFORM.get(), backends) }
 }
 
-fn stop() -> Result<(), Error> {
+pub fn stop() -> Result<(), Error> {
     // SAFETY: one CPU, and not in an interrupt.
     unsafe { vmi::teardown() }
 }
@@ -136,20 +213,45 @@ fn counts(what: &'static str, candidate: &Candidate, expected: [u32; 3]) -> Resu
     holds(what, candidate.take() == expected)
 }
 
-fn highest_rank() -> Verdict {
+fn stacked() -> Verdict {
     let orders: [[&'static dyn Backend; 2]; 2] = [[&LOW, &HIGH], [&HIGH, &LOW]];
     for backends in orders {
-        let report = start(&backends);
-        holds(
-            "it is the higher",
-            report.is_ok_and(|report| report.backend() == "high" && report.sites.nop > 0),
-        )?;
-        counts("the higher is enabled", &HIGH, [1, 0, 0])?;
-        counts("the lower clears what firmware left", &LOW, [0, 0, 1])?;
+        let report = present("it starts", start(&backends).ok())?;
+        holds("the higher is on top", report.layers().eq(["high", "low"]) && report.sites.nop > 0)?;
+        holds("the topmost serves", report.server(time::now_ns::OP) == Some("high"))?;
+        holds("the table", vmi::table().address(time::now_ns::OP) == fast_clock as *const () as usize)?;
+        holds("below the higher", HIGH.below.load(Relaxed) == slow_clock as *const () as usize)?;
+        holds("below the lower", LOW.below.load(Relaxed) == vmi::native_table().address(time::now_ns::OP))?;
         ended(stop())?;
-        counts("the higher is disabled", &HIGH, [0, 1, 0])?;
-        counts("the lower is left alone", &LOW, [0, 0, 0])?;
+        for (what, order) in [("enabled upwards", [&LOW, &HIGH]), ("disabled downwards", [&HIGH, &LOW])] {
+            let which = usize::from(what != "enabled upwards");
+            let [first, second] = order.map(|candidate| candidate.moments[which].load(Relaxed));
+            holds(what, first < second)?;
+        }
+        counts("the higher is enabled and disabled", &HIGH, [1, 1, 0])?;
+        counts("the lower is enabled and disabled", &LOW, [1, 1, 0])?;
     }
+    Ok(PASSED)
+}
+
+fn refused() -> Verdict {
+    static WITHOUT_HIGH: Told = Told("no-high no-hig");
+    static WITHOUT_ALL: Told = Told("nopv");
+    // SAFETY: one CPU, ring 0, and the #GP handler asks for landings.
+    let report = unsafe { vmi::init(&WITHOUT_HIGH, &[&LOW, &HIGH]) };
+    holds("the other serves on", report.is_ok_and(|report| report.layers().eq(["low"])))?;
+    ended(stop())?;
+    counts("the refused one clears what firmware left", &HIGH, [0, 0, 1])?;
+    counts("the other is enabled", &LOW, [1, 1, 0])?;
+    // SAFETY: as above.
+    let report = unsafe { vmi::init(&WITHOUT_ALL, &[&LOW, &HIGH]) };
+    holds(
+        "none serves",
+        report.is_ok_and(|report| report.layers().next().is_none() && report.sites.nop == 0),
+    )?;
+    ended(stop())?;
+    counts("it clears what firmware left", &HIGH, [0, 0, 1])?;
+    counts("so does the other", &LOW, [0, 0, 1])?;
     Ok(PASSED)
 }
 
@@ -159,6 +261,10 @@ fn failing() -> Verdict {
         holds("it is named", start(&[&FAILING]).is_err_and(|error| error == refused))?;
         counts("it is disabled", &FAILING, [1, 1, 0])?;
     }
+    holds("with others", start(&[&ABOVE, &LOW, &FAILING]).is_err_and(|error| error == refused))?;
+    counts("it is disabled", &FAILING, [1, 1, 0])?;
+    counts("what was enabled below is disabled", &LOW, [1, 1, 0])?;
+    counts("what comes above clears what firmware left", &ABOVE, [0, 0, 1])?;
     holds("nothing is to be torn down", stop() == Err(Error::NotInitialised))?;
     holds("another may come", start(&[&LOW]).is_ok())?;
     ended(stop())?;
@@ -167,10 +273,31 @@ fn failing() -> Verdict {
     Ok(PASSED)
 }
 
+fn unfit() -> Verdict {
+    let refused = Error::Nothing(cpu::read_cr0::OP);
+    holds("it is named", start(&[&UNFIT, &LOW]).is_err_and(|error| error == refused))?;
+    counts("it clears what firmware left", &UNFIT, [0, 0, 1])?;
+    counts("so does the other", &LOW, [0, 0, 1])?;
+    Ok(PASSED)
+}
+
+/// The native clock was read before, in other checks: its offset stays, and of one that was not read nothing is known.
+fn timeless() -> Verdict {
+    let (offset, started) = (vmi::time::offset_ns(), vmi_native::started());
+    holds("it starts", start(&[&TIMELESS]).is_ok_and(|report| report.sites.nop > 0))?;
+    equal("the offset", vmi::time::offset_ns(), offset)?;
+    ended(stop())?;
+    equal("the offset in the end", vmi::time::offset_ns(), offset)?;
+    equal("the clock was started", vmi_native::started(), started)?;
+    TIMELESS.take();
+    Ok(PASSED)
+}
+
 fn too_many() -> Verdict {
     const MORE: usize = BACKENDS_MAX + 1;
     let backends: [&'static dyn Backend; MORE] = [&LOW; MORE];
     holds("too many", start(&backends).is_err_and(|error| error == Error::TooManyBackends(MORE)))?;
+    counts("every one clears what firmware left", &LOW, [0, 0, MORE as u32])?;
     holds("as many as fit", start(&backends[..BACKENDS_MAX]).is_ok())?;
     ended(stop())?;
     LOW.take();
@@ -203,7 +330,7 @@ fn interrupts() -> Verdict {
 
 fn ends_once() -> Verdict {
     holds("before the first", stop() == Err(Error::NotInitialised))?;
-    holds("without a backend", start(&[]).is_ok_and(|report| report.backend() == "native"))?;
+    holds("without a backend", start(&[]).is_ok_and(|report| report.layers().next().is_none()))?;
     ended(stop())?;
     holds("twice", stop() == Err(Error::NotInitialised))?;
     Ok(PASSED)
@@ -217,7 +344,8 @@ fn time_goes_on() -> Verdict {
         last = now;
         holds("time ascends", ascends)
     };
-    let backends: [&'static dyn Backend; 4] = [&vmi_kvm_backend::Kvm, &LOW, &HIGH, &vmi_kvm_backend::Kvm];
+    let backends: [&'static dyn Backend; 4] =
+        [&vmi_kvm_backend::BACKEND, &LOW, &HIGH, &vmi_kvm_backend::BACKEND];
     for backend in backends {
         step()?;
         let started = start(&[backend]);

@@ -9,6 +9,7 @@ mod exit;
 mod image;
 mod insn;
 mod lives;
+mod module;
 mod mutant;
 mod once;
 mod paging;

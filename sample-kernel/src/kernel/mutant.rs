@@ -8,8 +8,10 @@ use core::{
     sync::atomic::{AtomicU16, Ordering::Relaxed},
 };
 
-use vmi::{Backend, CommandLine, Op, Platform};
-use vmi_abi::{EnableError, Inline, Offer, Override, Overrides, Rank, Table, Word, cpuid::Cpuid, leaf};
+use vmi::{Backend, Op, Platform};
+use vmi_abi::{
+    EnableError, Inline, Machine, Offer, Override, Rank, Replacements, Table, Value, columns, leaf,
+};
 
 /// The broken backend.
 #[derive(Debug)]
@@ -31,30 +33,30 @@ impl Mutant {
 }
 
 macro_rules! broken_op {
-    ([$broken:ident $overrides:ident] $( $(#[$group_doc:meta])* $group:ident $Group:ident { $(
-        $(#[$doc:meta])* $number:literal $name:ident [$($unsafe:tt)?] $class:ident
-        ($($argument:ident: $type:ty = $in:tt),*) -> $result:ty = $out:tt $native:literal;
-    )* } )*) => {
-        $( $( if $broken == $number {
-            $overrides.$group.$name = broken!($class $group $name [$($unsafe)?] ($($argument: $type),*) -> $result);
+    ([$broken:ident $all:ident] $( $(#[$group_doc:meta])* $group:ident $Group:ident {
+        $( $(#[$doc:meta])* $name:ident $row:tt )*
+    } )*) => {
+        $( $( if $broken == vmi_abi::$group::$name::OP.number() {
+            $all.set::<vmi_abi::$group::$name>(columns!([broken] [class safety inputs result] $row $group $name));
         } )* )*
     };
 }
 
 macro_rules! broken {
-    (leaf $group:ident $name:ident $unsafe:tt ($($argument:ident: $type:ty),*) -> $result:ty) => {
-        leaf!($group::$name, |$($argument: $type),*| { $( let _ = $argument; )* <$result as Word>::from_bits(CONSTANT) })
-    };
-    (call $group:ident $name:ident [$($unsafe:tt)?] ($($argument:ident: $type:ty),*) -> $result:ty) => {{
-        $($unsafe)? extern "sysv64" fn nothing($($argument: $type),*) -> $result {
-            <$result as Word>::from_bits(CONSTANT)
+    ($group:ident $name:ident call [$($unsafe:tt)?] ($($input:ident: $type:ty = $places:tt),*) ($result:ty)) => {{
+        $($unsafe)? extern "sysv64" fn nothing($($input: $type),*) -> $result {
+            $( let _ = $input; )*
+            <$result as Value>::from_bits(CONSTANT)
         }
         Override::Call(nothing)
     }};
-    (jump $($rest:tt)*) => {{
+    ($group:ident $name:ident jump $($rest:tt)*) => {{
         // SAFETY: it keeps no contract, and is not meant to: control goes on behind the site.
         Override::Inline(unsafe { Inline::promise(&[0x0f, 0x1f, 0x44, 0x00, 0x00]) })
     }};
+    ($group:ident $name:ident $class:ident $safety:tt ($($input:ident: $type:ty = $places:tt),*) ($result:ty)) => {
+        leaf!($group::$name, |$($input),*| { $( let _ = $input; )* <$result as Value>::from_bits(CONSTANT) })
+    };
 }
 
 // SAFETY: not so, on purpose: only the checks run with it.
@@ -63,22 +65,28 @@ unsafe impl Backend for Mutant {
         "mutant"
     }
 
-    fn probe(&self, _: &Cpuid<'_>) -> Result<Offer, &'static str> {
+    fn probe(&self, _: &Machine<'_>) -> Result<Offer, &'static str> {
         Ok(Offer { rank: Rank::FORCED, features: 0, hints: 0, base_leaf: 0 })
     }
 
-    fn overrides(&self, _: &Offer, _: CommandLine<'_>) -> Overrides {
+    fn replacements(&self, _: &Offer, _: &Machine<'_>) -> Replacements {
         let broken = self.0.load(Relaxed);
-        let mut overrides = Overrides::KEEP;
-        vmi_abi::ops!([broken_op] broken overrides);
-        overrides
+        let mut all = Replacements::KEEP;
+        vmi_abi::ops!([broken_op] broken all);
+        all
     }
 
     fn describe(&self, _: &Offer, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("none")
     }
 
-    unsafe fn enable(&self, _: &Offer, _: &dyn Platform, _: &'static Table) -> Result<(), EnableError> {
+    unsafe fn enable(
+        &self,
+        _: &Offer,
+        _: &Machine<'_>,
+        _: &dyn Platform,
+        _: &'static Table,
+    ) -> Result<(), EnableError> {
         Ok(())
     }
 

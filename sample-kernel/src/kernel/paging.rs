@@ -44,6 +44,11 @@ impl Page {
         self.0.get().cast::<u64>().wrapping_add(index)
     }
 
+    /// Returns where the page starts.
+    pub const fn start(&self) -> *const u8 {
+        self.0.get().cast_const().cast()
+    }
+
     /// Returns the physical address of the page.
     pub fn physical(&self) -> u64 {
         PLATFORM.get().physical_address(self.0.get().cast())
@@ -172,19 +177,36 @@ pub fn copy_of_top_table(page: &Page) -> u64 {
 
 /// Tells whether the page at `address` may be written to, as the tables in use say.
 pub fn is_writable(address: usize) -> bool {
+    let mut writable = true;
+    walk(address, |entry| writable &= entry & WRITABLE != 0);
+    writable
+}
+
+/// Lets a page of the image be executed and no more be written to, or the other way round.
+pub fn set_executable(page: &Page, executable: bool) {
+    let address = page.0.get().addr();
+    let entry = walk(address, |_| {});
+    let no_execute = allow_no_execute();
+    // SAFETY: page tables lie below 4 GiB and so are mapped where they are.
+    let frame = unsafe { entry.read_volatile() } & ADDRESS;
+    let access = if executable { 0 } else { WRITABLE | no_execute };
+    // SAFETY: the frame stays; nobody uses the page meanwhile.
+    unsafe { entry.write_volatile(frame | PRESENT | access) };
+    <Native as Mmu>::flush_page(address as u64);
+}
+
+/// Shows the entries that lead to `address`, from the top table down, and returns where the last one lies.
+fn walk(address: usize, mut show: impl FnMut(u64)) -> *mut u64 {
     let mut table = (<Native as Cpu>::read_cr3() & ADDRESS) as usize;
     for shift in [39, 30, 21, 12] {
-        let index = address >> shift & 511;
-        let entry = core::ptr::with_exposed_provenance::<u64>(table).wrapping_add(index);
+        let place = core::ptr::with_exposed_provenance_mut::<u64>(table).wrapping_add(address >> shift & 511);
         // SAFETY: page tables lie below 4 GiB and so are mapped where they are.
-        let entry = unsafe { entry.read_volatile() };
-        if entry & WRITABLE == 0 {
-            return false;
-        }
+        let entry = unsafe { place.read_volatile() };
+        show(entry);
         if shift == 12 || entry & LARGE != 0 {
-            return true;
+            return place;
         }
         table = (entry & ADDRESS) as usize;
     }
-    true
+    unreachable!("the last table has pages")
 }

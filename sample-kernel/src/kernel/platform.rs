@@ -5,7 +5,7 @@
 
 use core::{ops::Range, ptr};
 
-use vmi_abi::Cpu;
+use vmi_abi::{CommandLine, Cpu, Machine};
 use vmi_native::Native;
 use x86_64::registers::control::Cr0Flags;
 
@@ -20,6 +20,11 @@ pub struct SamplePlatform {
     text: [Range<*const u8>; 1],
     virtual_offset: u64,
     command_line: &'static str,
+}
+
+/// Describes the machine anew.
+pub fn machine() -> Machine<'static> {
+    Machine::new(&<Native as Cpu>::cpuid, CommandLine::new(PLATFORM.get().command_line))
 }
 
 /// Makes [`PLATFORM`].
@@ -43,22 +48,21 @@ pub unsafe fn set(virtual_offset: u64, command_line: &'static str) {
     unsafe { PLATFORM.set(platform) };
 }
 
-// SAFETY: the pointers of the text are only compared and handed to `write_text`.
+// SAFETY: the pointers of the text are only compared and handed to `write`.
 unsafe impl Sync for SamplePlatform {}
 
-// SAFETY: the text is the loaded segment, mapped readable; `write_text` copies, `edit_text` calls; the image is loaded in one piece, so
-// the offset holds for every byte of it; no op is used here.
-unsafe impl vmi::Platform for SamplePlatform {
-    fn text(&self) -> &[Range<*const u8>] {
+// SAFETY: the text is the loaded segment, mapped readable; `write` copies, `edit` calls; no op is used here.
+unsafe impl vmi::Text for SamplePlatform {
+    fn ranges(&self) -> &[Range<*const u8>] {
         &self.text
     }
 
-    unsafe fn write_text(&self, place: *mut u8, bytes: &[u8]) {
-        // SAFETY: by the caller, these bytes are text, nobody executes them now, and `edit_text` lets them be written.
+    unsafe fn write(&self, place: *mut u8, bytes: &[u8]) {
+        // SAFETY: by the caller, these bytes are text, nobody executes them now, and `edit` lets them be written.
         unsafe { place.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
     }
 
-    unsafe fn edit_text(&self, edit: &mut dyn FnMut()) {
+    unsafe fn edit(&self, edit: &mut dyn FnMut()) {
         let protected = <Native as Cpu>::read_cr0();
         // SAFETY: only lets ring 0 write to read-only pages until the next line but one.
         unsafe { <Native as Cpu>::write_cr0(protected & !Cr0Flags::WRITE_PROTECT.bits()) };
@@ -66,7 +70,10 @@ unsafe impl vmi::Platform for SamplePlatform {
         // SAFETY: CR0 as it was.
         unsafe { <Native as Cpu>::write_cr0(protected) };
     }
+}
 
+// SAFETY: the image is loaded in one piece, so the offset holds for every byte of it; no op is used here.
+unsafe impl vmi::Platform for SamplePlatform {
     fn physical_address(&self, pointer: *const u8) -> u64 {
         (pointer.addr() as u64).wrapping_sub(self.virtual_offset)
     }

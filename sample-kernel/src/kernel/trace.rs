@@ -10,7 +10,7 @@ pub const READS: u64 = 10_000;
 
 /// Runs both loops, between marks 1, 2 and 3 for a VMI host, and says where the code lies that reads.
 pub fn run() {
-    line!("trace: reads {READS} clock {:#x}", vmi::table().time.now_ns as usize);
+    line!("trace: reads {READS} clock {:#x}", vmi::table().address(vmi_abi::time::now_ns::OP));
     let mut last = 0;
     port_calls::mark(1);
     trace_reader(&mut last);

@@ -5,8 +5,8 @@
 
 use core::fmt;
 
-use vmi::{Backend, CommandLine, Platform};
-use vmi_abi::{EnableError, Offer, Override, Overrides, Rank, Table, Time, cpuid::Cpuid};
+use vmi::{Backend, Platform};
+use vmi_abi::{EnableError, Machine, Offer, Override, Rank, Replacements, Table, Time, io, time};
 use vmi_native::Native;
 
 /// What a backend says to being enabled.
@@ -39,24 +39,30 @@ unsafe impl Backend for Likeness {
         "likeness"
     }
 
-    fn probe(&self, _: &Cpuid<'_>) -> Result<Offer, &'static str> {
+    fn probe(&self, _: &Machine<'_>) -> Result<Offer, &'static str> {
         Ok(Offer { rank: Rank::FORCED, features: 0, hints: 0, base_leaf: 0 })
     }
 
-    fn overrides(&self, _: &Offer, _: CommandLine<'_>) -> Overrides {
-        let mut overrides = Overrides::KEEP;
-        overrides.time.now_ns = Override::Call(now_ns);
-        overrides.time.wall_clock = Override::Call(wall_clock);
-        overrides.time.frequency = Override::Call(frequency);
-        overrides.io.delay = Override::Nop;
-        overrides
+    fn replacements(&self, _: &Offer, _: &Machine<'_>) -> Replacements {
+        let mut all = Replacements::KEEP;
+        all.set::<time::now_ns>(Override::Call(now_ns));
+        all.set::<time::wall_clock>(Override::Call(wall_clock));
+        all.set::<time::frequency>(Override::Call(frequency));
+        all.set::<io::delay>(Override::Nop);
+        all
     }
 
     fn describe(&self, _: &Offer, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("none")
     }
 
-    unsafe fn enable(&self, _: &Offer, _: &dyn Platform, _: &'static Table) -> Result<(), EnableError> {
+    unsafe fn enable(
+        &self,
+        _: &Offer,
+        _: &Machine<'_>,
+        _: &dyn Platform,
+        _: &'static Table,
+    ) -> Result<(), EnableError> {
         match self {
             Self::Willing => Ok(()),
             Self::Refusing => Err(REFUSAL),

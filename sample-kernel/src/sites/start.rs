@@ -5,9 +5,9 @@
 
 use core::{arch::global_asm, ops::Range, panic::PanicInfo};
 
-use vmi::{Backend, Error, Report, SiteCounts, patch::Records};
-use vmi_abi::Cpu;
-use vmi_kvm_backend::Kvm;
+use vmi::{Backend, CommandLine, Error, Report, SiteCounts, patch::Records};
+use vmi_abi::{Cpu, Machine};
+use vmi_kvm_backend::BACKEND;
 use vmi_native::Native;
 
 use crate::{
@@ -37,16 +37,19 @@ struct SitesPlatform([Range<*const u8>; 1]);
 unsafe impl Sync for SitesPlatform {}
 
 // SAFETY: the range is the linker's, around the text, and mapped where it is by `boot.s`, writable; no op is used here.
-unsafe impl vmi::Platform for SitesPlatform {
-    fn text(&self) -> &[Range<*const u8>] {
+unsafe impl vmi::Text for SitesPlatform {
+    fn ranges(&self) -> &[Range<*const u8>] {
         &self.0
     }
 
-    unsafe fn write_text(&self, place: *mut u8, bytes: &[u8]) {
+    unsafe fn write(&self, place: *mut u8, bytes: &[u8]) {
         // SAFETY: by the caller, these bytes are text, and nobody executes them now.
         unsafe { place.copy_from(bytes.as_ptr(), bytes.len()) };
     }
+}
 
+// SAFETY: memory is mapped where it is.
+unsafe impl vmi::Platform for SitesPlatform {
     fn physical_address(&self, pointer: *const u8) -> u64 {
         pointer.addr() as u64
     }
@@ -59,8 +62,9 @@ extern "sysv64" fn kernel_main(_: u64, _: u64) -> ! {
     let records = Records::of_image().expect("records").len();
     assert_eq!(records, COUNT, "records in the image");
     line!("vmi sites {}, {records} records", env!("CARGO_PKG_VERSION"));
-    let kvm = vmi_kvm_backend::probe(&<Native as Cpu>::cpuid).is_some();
-    let editing: &'static dyn Backend = if kvm { &Kvm } else { &Likeness::Willing };
+    let kvm =
+        vmi_kvm_backend::probe(&Machine::new(&<Native as Cpu>::cpuid, CommandLine::default())).is_some();
+    let editing: &'static dyn Backend = if kvm { &BACKEND } else { &Likeness::Willing };
     let [mut native, mut validate, mut edit, mut restore] = [Sample::new(); 4];
     let mut sites = SiteCounts::default();
     // The first time, clocks are calibrated.
@@ -68,7 +72,7 @@ extern "sysv64" fn kernel_main(_: u64, _: u64) -> ! {
     teardown();
     for _ in 0..BATCHES {
         if !kvm {
-            let report = native.call(|| init(&[&Kvm])).expect("init natively");
+            let report = native.call(|| init(&[&BACKEND])).expect("init natively");
             assert_eq!(report.sites.native, records, "sites left native");
             teardown();
         }

@@ -3,7 +3,7 @@
 use core::arch::x86_64::CpuidResult;
 
 use super::{Features, Version};
-use crate::cpuid::{self, Cpuid};
+use crate::Machine;
 
 /// The signature of the interface.
 pub const SIGNATURE: [u8; 12] = *b"VMIVMIVMIVMI";
@@ -32,14 +32,14 @@ pub struct Announcement {
 }
 
 impl Announcement {
-    /// Reads the leaves, wherever among the hypervisor leaves they start, or returns `None` where they are not all
+    /// Reads the leaves of the machine's interface, or returns `None` where they are not all
     /// there, or where a port is 0 or none.
     ///
     /// The version is not judged here: that is the guest's part.
-    pub fn find(cpuid: &Cpuid<'_>) -> Option<Self> {
-        let interface = cpuid::find(cpuid, SIGNATURE)?;
-        let head = interface.leaf(cpuid, VERSION_LEAF)?;
-        let ports = interface.leaf(cpuid, PORTS_LEAF)?;
+    pub fn find(machine: &Machine<'_>) -> Option<Self> {
+        let interface = machine.interface(SIGNATURE)?;
+        let head = machine.leaf(&interface, VERSION_LEAF)?;
+        let ports = machine.leaf(&interface, PORTS_LEAF)?;
         let port = |word: u32| u16::try_from(word).ok().filter(|&port| port != 0);
         Some(Self {
             version: Version::from_bits(head.eax),

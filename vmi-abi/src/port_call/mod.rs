@@ -3,7 +3,7 @@
 //! # Where it is
 //!
 //! The host announces the interface by CPUID leaves with the signature [`SIGNATURE`] at any base that
-//! [`cpuid::find`](crate::cpuid::find) looks at, so that it stands beside KVM's:
+//! [`Machine`](crate::Machine) looks at, so that it stands beside KVM's:
 //!
 //! | leaf | EAX | EBX | ECX | EDX |
 //! | --- | --- | --- | --- | --- |

@@ -7,8 +7,9 @@ use std::ops::Range;
 use kvm_bindings::{CpuId, KVM_MAX_CPUID_ENTRIES, kvm_cpuid_entry2};
 use kvm_ioctls::{Cap, Kvm};
 
-use vmi_abi::cpuid::{self, CallOpcode};
+use vmi_abi::cpuid::CallOpcode;
 use vmi_abi::port_call::Announcement;
+use vmi_abi::{CommandLine, Machine};
 
 use crate::accounting::Vendor;
 use crate::error::{Error, Result};
@@ -77,7 +78,8 @@ impl Leaves {
 
     /// Tells whose reasons for exits they are: AMD's CPUs have SVM, all others that KVM runs on have VMX.
     pub(crate) fn vendor(&self) -> Vendor {
-        let vendor = cpuid::Vendor::of(&|leaf, subleaf| self.read(leaf, subleaf));
+        let cpuid = |leaf, subleaf| self.read(leaf, subleaf);
+        let vendor = Machine::new(&cpuid, CommandLine::default()).vendor();
         if vendor.call_opcode() == Some(CallOpcode::Vmmcall) { Vendor::Amd } else { Vendor::Intel }
     }
 

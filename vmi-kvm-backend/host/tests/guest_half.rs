@@ -10,8 +10,9 @@ use std::{
     sync::atomic::{AtomicU8, AtomicU32, Ordering},
 };
 
+use vmi_abi::CommandLine;
 use vmi_abi::port_call::{Call, Features, Number, Status};
-use vmi_kvm_backend::port_call::{Announced, Block, Caller as Guest, Error};
+use vmi_host_backend::port_call::{Announced, Block, Caller as Guest, Error};
 use vmi_kvm_backend_host::port_call::{Exits, Fault, GuestRam, PortCalls, Services, Unable};
 
 const CALL_PORT: u16 = 0x5640;
@@ -163,7 +164,8 @@ fn boot<const CALLS: usize>(port_calls: PortCalls, physical: u64) -> (Guest, Rc<
     let leaves = port_calls.announcement(CALL_PORT, DOORBELL_PORT).leaves(0x4000_0100);
     let none = leaves[2].1;
     let cpuid = |leaf, _| leaves.iter().find(|known| known.0 == leaf).map_or(none, |known| known.1);
-    let announced = Announced::detect(&cpuid).expect("the host's own announcement");
+    let described = vmi_abi::Machine::new(&cpuid, CommandLine::default());
+    let announced = Announced::detect(&described).expect("the host's own announcement");
     let ram = Ram { physical, bytes };
     let machine = Rc::new(Machine { port_calls, ram, monitor: Monitor::default(), rings: Cell::new(0) });
     MACHINE.set(Some(machine.clone()));

@@ -5,7 +5,7 @@
 
 use core::{fmt, marker::PhantomData};
 
-use vmi_abi::cpuid::{CallOpcode, Cpuid, Vendor};
+use vmi_abi::{Machine, cpuid::CallOpcode};
 
 use super::{Arguments, Call, Error, Number, stub};
 use crate::{Features, insn, probe};
@@ -22,9 +22,9 @@ pub struct Granted<C>(PhantomData<C>);
 
 impl Hypercall {
     /// Returns the right to call, where CPUID announces KVM and a vendor whose opcode is known.
-    pub fn detect(cpuid: &Cpuid<'_>) -> Option<Self> {
-        let features = probe::probe(cpuid)?.features;
-        Some(Self { features, opcode: Vendor::of(cpuid).call_opcode()? })
+    pub fn detect(machine: &Machine<'_>) -> Option<Self> {
+        let features = probe::probe(machine)?.features;
+        Some(Self { features, opcode: machine.vendor().call_opcode()? })
     }
 
     /// Returns the opcode of the CPU's vendor, which is tried first.

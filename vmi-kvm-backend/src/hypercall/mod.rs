@@ -14,9 +14,11 @@
 //! # Examples
 //!
 //! ```no_run
+//! use vmi_abi::{CommandLine, Machine};
 //! use vmi_kvm_backend::hypercall::{Hypercall, KickCpu, decode};
 //!
-//! let kvm = Hypercall::detect(&|leaf, subleaf| core::arch::x86_64::__cpuid_count(leaf, subleaf));
+//! let cpuid = |leaf, subleaf| core::arch::x86_64::__cpuid_count(leaf, subleaf);
+//! let kvm = Hypercall::detect(&Machine::new(&cpuid, CommandLine::default()));
 //! if let Some(kick) = kvm.and_then(Hypercall::grant::<KickCpu>) {
 //!     // The CPU with APIC id 1; no flags.
 //!     let answer = unsafe { kick.call([0, 1]) };

@@ -1,7 +1,7 @@
 //! The boot CPU's clock page, for whoever wants to look at it.
 
 use super::{PageError, Source, TimeInfo, Tries};
-use crate::per_cpu::BOOT;
+use crate::BACKEND;
 
 /// Returns the page as it stood under one even version. All zero while it was never registered.
 ///
@@ -9,21 +9,21 @@ use crate::per_cpu::BOOT;
 ///
 /// [`PageError::Unfinished`] and [`PageError::Unsteady`] when a bounded number of tries were in vain.
 pub fn snapshot() -> Result<TimeInfo, PageError> {
-    Ok(BOOT.page.read(Tries::BOUNDED)?.0)
+    Ok(BACKEND.boot.page.read(Tries::BOUNDED)?.0)
 }
 
 /// Returns the virtual address of the page: of a [`TimeInfo`] that the host may write at any moment.
 pub fn page_address() -> *const u8 {
-    (&raw const BOOT.page).cast()
+    (&raw const BACKEND.boot.page).cast()
 }
 
 /// Returns how often the clock found, and cleared, the flag that says that the host had held the guest up.
 pub fn pauses_seen() -> u32 {
-    BOOT.clock.pauses()
+    BACKEND.boot.clock.pauses()
 }
 
-/// Returns what the registration MSR held when [`Kvm`](crate::Kvm) was last enabled: a physical address with bit 0
+/// Returns what the registration MSR held when the [backend](crate::BACKEND) was last enabled: a physical address with bit 0
 /// set where firmware had registered a page, else 0.
 pub fn inherited_registration() -> u64 {
-    BOOT.inherited()
+    BACKEND.boot.inherited()
 }

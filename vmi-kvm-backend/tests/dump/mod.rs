@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::CpuidResult;
 
-use vmi_abi::cpuid::Cpuid;
+use vmi_abi::{CommandLine, Machine};
 
 /// A CPUID table: leaf, EAX, EBX, ECX, EDX. Absent leaves are zero.
 pub type Dump = Vec<(u32, [u32; 4])>;
@@ -40,9 +40,15 @@ pub fn with(mut dump: Dump, leaf: u32, words: [u32; 4]) -> Dump {
 }
 
 /// Answers `question` about a machine with this table.
-pub fn on<T>(dump: &Dump, question: impl FnOnce(&Cpuid<'_>) -> T) -> T {
-    question(&|leaf, _| {
+pub fn on<T>(dump: &Dump, question: impl FnOnce(&Machine<'_>) -> T) -> T {
+    told(dump, "", question)
+}
+
+/// Answers `question` about a machine with this table, whose kernel was started with this command line.
+pub fn told<T>(dump: &Dump, command_line: &str, question: impl FnOnce(&Machine<'_>) -> T) -> T {
+    let cpuid = |leaf, _| {
         let [eax, ebx, ecx, edx] = dump.iter().find(|known| known.0 == leaf).map_or([0; 4], |known| known.1);
         CpuidResult { eax, ebx, ecx, edx }
-    })
+    };
+    question(&Machine::new(&cpuid, CommandLine::new(command_line)))
 }

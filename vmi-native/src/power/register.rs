@@ -3,11 +3,12 @@
 // UNSAFETY: accesses the registers.
 #![expect(unsafe_code)]
 
-use crate::insn;
+use crate::Native;
 use core::{
     ptr::NonNull,
     sync::atomic::{AtomicU64, Ordering},
 };
+use vmi_abi::Io;
 
 /// A register as the tables tell of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +71,7 @@ impl Place {
         match self.0.load(Ordering::Acquire) {
             0 => {}
             // SAFETY: a register of the machine by the tables that the kernel vouched for.
-            port @ 1..=MAX_PORT => unsafe { insn::out8(port as u16, value) },
+            port @ 1..=MAX_PORT => unsafe { Native::out8(port as u16, value) },
             // SAFETY: as above, and mapped as the caller of `use_acpi` ensured.
             address => unsafe { (address as *mut u8).write_volatile(value) },
         }
@@ -80,7 +81,7 @@ impl Place {
         match self.0.load(Ordering::Acquire) {
             0 => {}
             // SAFETY: a register of the machine by the tables that the kernel vouched for.
-            port @ 1..=MAX_PORT => unsafe { insn::out16(port as u16, value) },
+            port @ 1..=MAX_PORT => unsafe { Native::out16(port as u16, value) },
             // SAFETY: as above, aligned by `Register::place`, and mapped as the caller of `use_acpi` ensured.
             address => unsafe { (address as *mut u16).write_volatile(value) },
         }
@@ -90,7 +91,7 @@ impl Place {
         match self.0.load(Ordering::Acquire) {
             0 => 0,
             // SAFETY: a register of the machine by the tables that the kernel vouched for.
-            port @ 1..=MAX_PORT => unsafe { insn::in16(port as u16) },
+            port @ 1..=MAX_PORT => unsafe { Native::in16(port as u16) },
             // SAFETY: as above, aligned by `Register::place`, and mapped as the caller of `use_acpi` ensured.
             address => unsafe { (address as *const u16).read_volatile() },
         }

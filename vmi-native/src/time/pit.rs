@@ -5,7 +5,8 @@
 #![expect(unsafe_code)]
 
 use super::measure::{Reference, Sample};
-use crate::insn;
+use crate::{Native, insn};
+use vmi_abi::Io;
 
 const CHANNEL_2: u16 = 0x42;
 const COMMAND: u16 = 0x43;
@@ -97,10 +98,10 @@ impl Latched {
 fn read(port: u16) -> u8 {
     // SAFETY: the timer's ports: a read takes at most a latched byte, which only this module latches in
     // channel 2.
-    unsafe { insn::in8(port) }
+    unsafe { Native::in8(port) }
 }
 
 fn write(port: u16, value: u8) {
     // SAFETY: the timer's ports: channel 2 drives nothing but the speaker, which is off meanwhile.
-    unsafe { insn::out8(port, value) };
+    unsafe { Native::out8(port, value) };
 }

@@ -4,11 +4,12 @@
 #![expect(unsafe_code)]
 
 use super::measure::{Reference, Sample};
-use crate::insn;
+use crate::{Native, insn};
 use core::{
     num::NonZeroU16,
     sync::atomic::{AtomicU16, Ordering::Relaxed},
 };
+use vmi_abi::Io;
 
 /// The timer's port, 0 for none.
 static PORT: AtomicU16 = AtomicU16::new(0);
@@ -50,7 +51,7 @@ impl Reference for PmTimer {
     fn sample(&mut self) -> Option<Sample> {
         let before = insn::lfence_rdtsc();
         // SAFETY: the caller of `set_pm_timer` ensured that reading the port is harmless.
-        let ticks = unsafe { insn::in32(self.port) };
+        let ticks = unsafe { Native::in32(self.port) };
         let after = insn::lfence_rdtsc();
         is_answered(ticks).then_some(Sample { before, ticks, after })
     }

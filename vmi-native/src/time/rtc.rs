@@ -4,11 +4,12 @@
 #![expect(unsafe_code)]
 
 use super::{WAIT_TURNS, calendar::Registers, scale};
-use crate::insn;
+use crate::{Native, insn};
 use core::sync::atomic::{
     AtomicBool, AtomicU64,
     Ordering::{Acquire, Relaxed, Release},
 };
+use vmi_abi::Io;
 use x86_64::instructions::interrupts::without_interrupts;
 
 /// Bits 0 to 6: the register. Bit 7 masks the NMI and cannot be read back; it is left clear.
@@ -113,9 +114,9 @@ fn registers(register: &mut dyn FnMut(u8) -> u8) -> Registers {
 
 fn register(number: u8) -> u8 {
     // SAFETY: selects a register, and the NMI stays as a PC runs: enabled.
-    unsafe { insn::out8(INDEX, number) };
+    unsafe { Native::out8(INDEX, number) };
     // SAFETY: of the registers read here none changes by being read.
-    unsafe { insn::in8(DATA) }
+    unsafe { Native::in8(DATA) }
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@
 
 use core::{fmt, ptr};
 
-use vmi_abi::{Cpu, Platform};
-use vmi_native::Native;
+use vmi_abi::{Bottom, Text};
+use vmi_native::BareMetal;
 
-use super::{Plan, Records, text::Text, walk::read};
+use super::{Plan, Records, encoding::Code, walk::read};
 use crate::SiteCounts;
 
 /// Sites whose records passed [`Plan::validate`], and whose text is native.
@@ -16,7 +16,7 @@ use crate::SiteCounts;
 struct Sites<'a> {
     plan: &'a Plan,
     records: Records<'a>,
-    platform: &'a dyn Platform,
+    text: &'a dyn Text,
 }
 
 /// The right to edit sites: every record was found good, and every replacement fits and is in reach.
@@ -36,13 +36,8 @@ pub struct Edited<'a> {
 
 impl<'a> Validated<'a> {
     /// The caller has validated the records against the plan and the platform's text.
-    pub(super) fn new(
-        plan: &'a Plan,
-        records: Records<'a>,
-        platform: &'a dyn Platform,
-        counts: SiteCounts,
-    ) -> Self {
-        Self { sites: Sites { plan, records, platform }, counts }
+    pub(super) fn new(plan: &'a Plan, records: Records<'a>, text: &'a dyn Text, counts: SiteCounts) -> Self {
+        Self { sites: Sites { plan, records, text }, counts }
     }
 
     /// Returns how many sites stand in which form once the plan is applied.
@@ -59,19 +54,29 @@ impl<'a> Validated<'a> {
     /// - What the plan puts in place of ops does, wherever one of the sites is, what the documentation of the op says,
     ///   or what everybody who reaches such a site expects.
     pub unsafe fn apply(self) -> Edited<'a> {
-        let Sites { plan, records, platform } = self.sites;
+        // SAFETY: the caller's promises.
+        unsafe { self.apply_on(&BareMetal) }
+    }
+
+    /// Does what [`apply`](Self::apply) does, on another bottom than bare metal.
+    ///
+    /// # Safety
+    ///
+    /// - As of [`apply`](Self::apply).
+    pub(crate) unsafe fn apply_on(self, bottom: &dyn Bottom) -> Edited<'a> {
+        let Sites { plan, records, text } = self.sites;
         let mut edit = || {
             for (address, site) in records.iter() {
-                if let Some(row) = plan.row(site).filter(|row| row.is_edited()) {
+                if let Some(op) = plan.op(site).filter(|op| op.is_edited()) {
                     // SAFETY: the record is valid and the replacement in reach, or this token would not be; by the
                     // caller, the text is nobody else's.
-                    unsafe { write(row.replacement, address, site.len, platform) };
+                    unsafe { write(op.replacement, address, site.len, text) };
                 }
             }
         };
         // SAFETY: by the caller, the text is nobody else's.
-        unsafe { platform.edit_text(&mut edit) };
-        serialise();
+        unsafe { text.edit(&mut edit) };
+        bottom.serialise();
         Edited { sites: self.sites }
     }
 }
@@ -81,10 +86,10 @@ impl<'a> Edited<'a> {
     ///
     /// # Safety
     ///
-    /// - The records passed [`Plan::validate`] with the text of this platform.
+    /// - The records passed [`Plan::validate`] with this text.
     /// - Since then only [`Validated::apply`] and [`restore`](Self::restore) have written to their sites.
-    pub unsafe fn assume(plan: &'a Plan, records: Records<'a>, platform: &'a dyn Platform) -> Self {
-        Self { sites: Sites { plan, records, platform } }
+    pub unsafe fn assume(plan: &'a Plan, records: Records<'a>, text: &'a dyn Text) -> Self {
+        Self { sites: Sites { plan, records, text } }
     }
 
     /// Writes the native text back wherever another stands, and has this CPU see it.
@@ -93,42 +98,47 @@ impl<'a> Edited<'a> {
     ///
     /// - No other CPU or thread executes the text meanwhile, and no interrupt or signal handler that uses an op runs.
     pub unsafe fn restore(self) {
-        let Sites { plan, records, platform } = self.sites;
+        // SAFETY: the caller's promises.
+        unsafe { self.restore_on(&BareMetal) }
+    }
+
+    /// Does what [`restore`](Self::restore) does, on another bottom than bare metal.
+    ///
+    /// # Safety
+    ///
+    /// - As of [`restore`](Self::restore).
+    pub(crate) unsafe fn restore_on(self, bottom: &dyn Bottom) {
+        let Sites { plan, records, text } = self.sites;
         let mut edit = || {
             for (address, site) in records.iter() {
-                let Some(row) = plan.row(site) else { continue };
+                let Some(op) = plan.op(site) else { continue };
                 // SAFETY: the record is valid, or this token would not be: its site lies in text.
                 let found = unsafe { read(address, site.len) };
-                if !row.is_native(address, found) {
+                if !op.is_native(address, found) {
                     // SAFETY: as above; by the caller, the text is nobody else's.
-                    unsafe { write(row.native, address, site.len, platform) };
+                    unsafe { write(op.native, address, site.len, text) };
                 }
             }
         };
         // SAFETY: by the caller, the text is nobody else's.
-        unsafe { platform.edit_text(&mut edit) };
-        serialise();
+        unsafe { text.edit(&mut edit) };
+        bottom.serialise();
     }
 }
 
-/// Has the platform write a text into a site.
+/// Has a code written into a site.
 ///
 /// # Safety
 ///
-/// - Called inside `edit_text`.
-/// - `address..address + len` lies in the platform's text, and the text is in reach from there.
+/// - Called inside `Text::edit`.
+/// - `address..address + len` lies in the text, and the code is in reach from there.
 /// - No other CPU executes these bytes, and interrupts are off.
 #[inline(always)]
-unsafe fn write(text: Text, address: usize, len: u8, platform: &dyn Platform) {
-    let bytes = text.at(address).to_le_bytes();
+unsafe fn write(code: Code, address: usize, len: u8, text: &dyn Text) {
+    let bytes = code.at(address).to_le_bytes();
     let place = ptr::with_exposed_provenance_mut(address);
-    // SAFETY: the caller's promises are those of `write_text`.
-    unsafe { platform.write_text(place, &bytes[..usize::from(len)]) };
-}
-
-/// Has this CPU drop what it fetched ahead. Source: Intel SDM, Volume 3, "Handling Self- and Cross-Modifying Code".
-fn serialise() {
-    let _ = <Native as Cpu>::cpuid(0, 0);
+    // SAFETY: the caller's promises are those of `Text::write`.
+    unsafe { text.write(place, &bytes[..usize::from(len)]) };
 }
 
 impl fmt::Debug for Sites<'_> {

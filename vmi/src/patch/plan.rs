@@ -1,31 +1,35 @@
 //! What shall stand in the sites of each op, and the check that it may.
 
-use vmi_abi::{Erased, Op, Overrides, Platform, Site};
+// UNSAFETY: declares a function with a contract; holds no unsafe block.
+#![expect(unsafe_code)]
+
+use vmi_abi::{Op, Override, Replacements, SiteRecord, Text};
+use vmi_native::NativeForm;
 
 use super::{
     edit::Validated,
+    encoding::{Code, Encoding, Reach, allow},
     records::Records,
-    text::{Form, Reach, Text},
     walk::Walk,
 };
-use crate::{Error, Flaw, SiteCounts, native};
+use crate::{Error, Flaw, SiteCounts};
 
 /// What stands, and what shall stand, in the sites of each op.
 #[derive(Debug)]
-pub struct Plan([Row; Op::COUNT]);
+pub struct Plan([OpPlan; Op::COUNT]);
 
 /// What the patcher knows of the sites of one op, as it needs it at every site.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Row {
+pub(super) struct OpPlan {
     op: Op,
-    kind: Kind,
+    form: Form,
     /// Length and reserved field of the records.
     shape: [u8; 2],
-    pub(super) native: Text,
-    pub(super) replacement: Text,
+    pub(super) native: Code,
+    pub(super) replacement: Code,
     /// Ones for the bytes of a site.
     mask: u64,
-    /// From where both texts do what they shall.
+    /// From where both codes do what they shall.
     reach: Reach,
     /// The function that the replacement calls.
     target: usize,
@@ -33,75 +37,90 @@ pub(super) struct Row {
 
 /// The form in which the sites of an op stand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum Form {
     Native,
     Call,
     Inline,
     Nop,
 }
 
+impl Form {
+    /// Returns the form in which a replacement stands.
+    pub(crate) fn of(with: Override<usize>) -> Self {
+        match with {
+            Override::Keep => Self::Native,
+            Override::Call(_) => Self::Call,
+            Override::Inline(_) => Self::Inline,
+            Override::Nop => Self::Nop,
+        }
+    }
+}
+
 impl Plan {
-    /// Returns the plan that edits native sites of this image as `overrides` say.
+    /// Returns the plan that edits native sites of this image as `replacements` say.
     ///
     /// # Errors
     ///
-    /// [`Error::Fit`] and [`Error::Nothing`].
-    pub fn new(overrides: &Overrides) -> Result<Self, Error> {
-        Self::of(&native::TABLE.addresses(), &overrides.erase())
+    /// [`Error::Fit`], [`Error::Nothing`] and [`Error::Stack`].
+    pub fn new(replacements: &Replacements) -> Result<Self, Error> {
+        Self::of(|op| vmi_native::TABLE.address(op), replacements)
     }
 
-    /// Returns the plan for an image whose call ops are served by the functions at `natives`.
+    /// Returns the plan for an image whose call ops are served by the functions that `natives` has.
     ///
     /// # Errors
     ///
-    /// [`Error::Fit`] and [`Error::Nothing`].
-    pub(super) fn of(natives: &[usize; Op::COUNT], overrides: &[Erased; Op::COUNT]) -> Result<Self, Error> {
-        let mut plan = Self([Row::UNUSED; Op::COUNT]);
-        for (op, row) in Op::all().zip(&mut plan.0) {
-            let number = usize::from(op.number());
-            *row = Row::new(op, natives[number], overrides[number])?;
+    /// As of [`new`](Self::new).
+    pub(super) fn of(natives: impl Fn(Op) -> usize, replacements: &Replacements) -> Result<Self, Error> {
+        let mut plan = Self([OpPlan::UNUSED; Op::COUNT]);
+        for (op, slot) in Op::all().zip(&mut plan.0) {
+            slot.stay_native(op, natives(op));
+            match replacements.get(op) {
+                Override::Keep => {}
+                with => slot.replace(with)?,
+            }
         }
         Ok(plan)
     }
 
-    /// Returns the form in which the sites of an op shall stand.
-    pub(crate) fn kind(&self, op: Op) -> Kind {
-        self.0[usize::from(op.number())].kind
-    }
-
-    /// Checks every record against the plan and the text of the platform.
+    /// Checks every record against the plan and the text that it names.
     ///
     /// # Errors
     ///
     /// [`Error::Record`] for the first wrong one. Nothing was written.
-    pub fn validate<'a>(
-        &'a self,
-        records: Records<'a>,
-        platform: &'a dyn Platform,
-    ) -> Result<Validated<'a>, Error> {
+    pub fn validate<'a>(&'a self, records: Records<'a>, text: &'a dyn Text) -> Result<Validated<'a>, Error> {
         let mut seen = [0; Op::COUNT];
-        let mut walk = Walk::new(platform);
+        let mut walk = Walk::new(text);
         for (address, site) in records.iter() {
-            match self.row(site) {
-                Some(row) if row.fits(site, address, &walk) => walk.pass(address, site.len),
+            match self.op(site) {
+                Some(op) if op.fits(site, address, &walk) => walk.pass(address, site.len),
                 _ => self.examine(records, site, &mut walk)?,
             }
             seen[usize::from(site.op)] += 1;
         }
         let mut counts = SiteCounts::default();
         for (row, count) in self.0.iter().zip(seen) {
-            counts.add(row.kind, count);
+            counts.add(row.form, count);
         }
-        Ok(Validated::new(self, records, platform, counts))
+        Ok(Validated::new(self, records, text, counts))
+    }
+
+    /// Takes records for valid ones, where they were found so a moment ago.
+    ///
+    /// # Safety
+    ///
+    /// - They passed [`validate`](Self::validate) with this text, and nothing wrote to the sites since.
+    pub(crate) unsafe fn valid<'a>(&'a self, records: Records<'a>, text: &'a dyn Text) -> Validated<'a> {
+        Validated::new(self, records, text, SiteCounts::default())
     }
 
     /// Looks at a record step by step, to say what is wrong with it, or that nothing is.
     #[cold]
     #[inline(never)]
-    fn examine(&self, records: Records<'_>, site: &Site, walk: &mut Walk<'_>) -> Result<(), Error> {
+    fn examine(&self, records: Records<'_>, site: &SiteRecord, walk: &mut Walk<'_>) -> Result<(), Error> {
         let address = Records::place(site);
         let refuse = |flaw| Err(Error::Record { index: records.index(site), address, flaw });
-        let Some(row) = self.row(site) else { return refuse(Flaw::Op(site.op)) };
+        let Some(row) = self.op(site) else { return refuse(Flaw::Op(site.op)) };
         let (op, [len, reserved]) = (row.op, row.shape);
         if site.len != len {
             return refuse(Flaw::Len { op, found: site.len, expected: len });
@@ -127,48 +146,51 @@ impl Plan {
 
     /// Returns what is known of the sites of the op that a record names.
     #[inline(always)]
-    pub(super) fn row(&self, site: &Site) -> Option<&Row> {
+    pub(super) fn op(&self, site: &SiteRecord) -> Option<&OpPlan> {
         self.0.get(usize::from(site.op))
     }
 }
 
-impl Row {
-    /// What a plan holds before its rows are filled in.
+impl OpPlan {
+    /// What a plan holds before it is filled in.
     const UNUSED: Self = Self {
         op: vmi_abi::cpu::relax::OP,
-        kind: Kind::Native,
+        form: Form::Native,
         shape: [0; 2],
-        native: Text::NOTHING,
-        replacement: Text::NOTHING,
+        native: Code::NOTHING,
+        replacement: Code::NOTHING,
         mask: 0,
         reach: Reach::EVERYWHERE,
         target: 0,
     };
 
-    fn new(op: Op, function: usize, with: Erased) -> Result<Self, Error> {
-        let len = native::form(op).len;
-        let native = Form::native(op, function);
-        let replacement = Form::replacement(op, with)?.unwrap_or(native);
-        Ok(Self {
-            op,
-            shape: [len, 0],
-            kind: match with {
-                Erased::Keep => Kind::Native,
-                Erased::Call(_) => Kind::Call,
-                Erased::Inline(_) => Kind::Inline,
-                Erased::Nop => Kind::Nop,
-            },
-            native: native.text,
-            replacement: replacement.text,
-            mask: u64::MAX >> (u64::BITS - 8 * u32::from(len)),
-            reach: native.reach.and(replacement.reach),
-            target: replacement.target,
-        })
+    /// Has the sites of an op stay native; `function` is the op's own.
+    #[inline(always)]
+    fn stay_native(&mut self, op: Op, function: usize) {
+        let form = NativeForm::of(op);
+        let native = Encoding::native(op.class(), form, function);
+        self.op = op;
+        self.shape[0] = form.site_len();
+        self.native = native.code;
+        self.replacement = native.code;
+        self.mask = u64::MAX >> (u64::BITS - 8 * u32::from(form.site_len()));
+        self.reach = native.reach;
+    }
+
+    /// Has something else stand in the sites.
+    fn replace(&mut self, with: Override<usize>) -> Result<(), Error> {
+        allow(self.op, with)?;
+        let replacement = Encoding::replacement(self.op, with);
+        self.form = Form::of(with);
+        self.replacement = replacement.code;
+        self.reach = self.reach.and(replacement.reach);
+        self.target = replacement.target;
+        Ok(())
     }
 
     /// Tells whether a record and its site are plainly right. If not, they may still be: at the ends of a range of text.
     #[inline(always)]
-    fn fits(&self, site: &Site, address: usize, walk: &Walk<'_>) -> bool {
+    fn fits(&self, site: &SiteRecord, address: usize, walk: &Walk<'_>) -> bool {
         self.shape == [site.len, site.reserved]
             && self.reach.contains(address)
             && walk.peek(address).is_some_and(|found| self.is_native(address, found))
@@ -177,7 +199,7 @@ impl Row {
     /// Tells whether something else than the native text shall stand in the sites.
     #[inline(always)]
     pub(super) fn is_edited(&self) -> bool {
-        self.kind != Kind::Native
+        self.form != Form::Native
     }
 
     /// Tells whether the native text stands in a site with these bytes.

@@ -1,24 +1,24 @@
-//! Site records: the image's, or others.
+//! SiteRecord records: the image's, or others.
 
 // UNSAFETY: makes a slice of what the linker gathered between two symbols.
 #![expect(unsafe_code)]
 
 use core::{ptr, slice};
 
-use vmi_abi::Site;
+use vmi_abi::SiteRecord;
 
 use crate::Error;
 
 unsafe extern "C" {
     #[link_name = "__start_vmi_sites"]
-    static START: Site;
+    static START: SiteRecord;
     #[link_name = "__stop_vmi_sites"]
-    static STOP: Site;
+    static STOP: SiteRecord;
 }
 
-/// Site records in the order in which they lie in the image. Their places are relative to their own addresses.
+/// SiteRecord records in the order in which they lie in the image. Their places are relative to their own addresses.
 #[derive(Clone, Copy, Debug)]
-pub struct Records<'a>(&'a [Site]);
+pub struct Records<'a>(&'a [SiteRecord]);
 
 impl<'a> Records<'a> {
     /// Returns the records of the running image.
@@ -30,17 +30,17 @@ impl<'a> Records<'a> {
         let (start, stop) = (&raw const START, &raw const STOP);
         let count = whole_records(start.addr(), stop.addr())?;
         // SAFETY: the linker put `count` whole, aligned records between its two symbols; nothing writes them, and
-        // every bit pattern is a `Site`.
+        // every bit pattern is a `SiteRecord`.
         Ok(Records(unsafe { slice::from_raw_parts(start, count) }))
     }
 
     /// Returns records that lie in a slice, in ascending order of their sites: of a module, or some of the image's.
-    pub fn of_slice(records: &'a [Site]) -> Self {
+    pub fn of_slice(records: &'a [SiteRecord]) -> Self {
         Self(records)
     }
 
     /// Returns the records as they lie in memory.
-    pub fn as_slice(self) -> &'a [Site] {
+    pub fn as_slice(self) -> &'a [SiteRecord] {
         self.0
     }
 
@@ -55,19 +55,19 @@ impl<'a> Records<'a> {
     }
 
     /// Returns the records with the addresses of their sites.
-    pub fn iter(self) -> impl Iterator<Item = (usize, &'a Site)> {
+    pub fn iter(self) -> impl Iterator<Item = (usize, &'a SiteRecord)> {
         self.0.iter().map(|record| (Self::place(record), record))
     }
 
     /// Returns the address of a record's site.
     #[inline(always)]
-    pub(super) fn place(record: &Site) -> usize {
+    pub(super) fn place(record: &SiteRecord) -> usize {
         ptr::from_ref(record).addr().wrapping_add_signed(record.offset as isize)
     }
 
     /// Returns the index of one of these records.
-    pub(super) fn index(self, record: &Site) -> usize {
-        (ptr::from_ref(record).addr() - self.0.as_ptr().addr()) / size_of::<Site>()
+    pub(super) fn index(self, record: &SiteRecord) -> usize {
+        (ptr::from_ref(record).addr() - self.0.as_ptr().addr()) / size_of::<SiteRecord>()
     }
 }
 
@@ -76,13 +76,13 @@ fn whole_records(start: usize, stop: usize) -> Result<usize, Error> {
     let bytes = stop.wrapping_sub(start);
     match bytes {
         0 => Err(Error::NoRecords),
-        _ if !start.is_multiple_of(align_of::<Site>())
-            || !bytes.is_multiple_of(size_of::<Site>())
+        _ if !start.is_multiple_of(align_of::<SiteRecord>())
+            || !bytes.is_multiple_of(size_of::<SiteRecord>())
             || stop < start =>
         {
             Err(Error::RecordsCut(bytes))
         }
-        _ => Ok(bytes / size_of::<Site>()),
+        _ => Ok(bytes / size_of::<SiteRecord>()),
     }
 }
 

@@ -9,9 +9,11 @@ use core::{ops::Range, ptr};
 use std::{boxed::Box, cell::UnsafeCell, vec::Vec};
 
 use proptest::prelude::*;
-use vmi_abi::{Erased, Inline, Op, Platform, cpu, io, irq, mmu};
+use vmi_abi::{Inline, Op, Override, Replacements, Text, cpu, io, irq, mmu};
 
-use super::{Plan, Records, Site, text::Form};
+use vmi_native::NativeForm;
+
+use super::{Plan, Records, SiteRecord, encoding::Encoding};
 use crate::{Error, Flaw, SiteCounts};
 
 const SITES: [Op; 6] = [
@@ -32,8 +34,8 @@ const IN_PAGE: usize = 4096 - 20;
 /// An image: records and the text they name, at fixed distances.
 #[repr(C, align(4096))]
 struct Image {
-    records: [Site; SITES.len()],
-    between: [u8; IN_PAGE - SITES.len() * size_of::<Site>()],
+    records: [SiteRecord; SITES.len()],
+    between: [u8; IN_PAGE - SITES.len() * size_of::<SiteRecord>()],
     text: UnsafeCell<[u8; TEXT_LEN]>,
     range: [Range<*const u8>; 1],
 }
@@ -42,27 +44,23 @@ struct Image {
 unsafe impl Sync for Image {}
 
 // SAFETY: the text is this image's own; nobody executes it.
-unsafe impl Platform for Image {
-    fn text(&self) -> &[Range<*const u8>] {
+unsafe impl Text for Image {
+    fn ranges(&self) -> &[Range<*const u8>] {
         &self.range
     }
 
-    unsafe fn write_text(&self, place: *mut u8, bytes: &[u8]) {
+    unsafe fn write(&self, place: *mut u8, bytes: &[u8]) {
         let at = place.addr().wrapping_sub(self.start());
         assert!(at + bytes.len() <= TEXT_LEN, "a write outside the text");
         let text = self.text.get().cast::<u8>().wrapping_add(at);
         // SAFETY: inside the text, as just asserted.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), text, bytes.len()) };
     }
-
-    fn physical_address(&self, pointer: *const u8) -> u64 {
-        pointer.addr() as u64
-    }
 }
 
 impl Image {
     fn new() -> Box<Self> {
-        let record = Site { offset: 0, op: 0, len: 5, reserved: 0 };
+        let record = SiteRecord { offset: 0, op: 0, len: 5, reserved: 0 };
         let mut image = Box::new(Self {
             records: [record; SITES.len()],
             between: [0; _],
@@ -74,10 +72,11 @@ impl Image {
         let functions = natives(start);
         for (index, op) in SITES.into_iter().enumerate() {
             let at = GAP + index * (5 + GAP);
-            let bytes = Form::native(op, functions[usize::from(op.number())]).text.at(start + at);
+            let bytes = Encoding::native(op.class(), NativeForm::of(op), functions(op)).code.at(start + at);
             image.text.get_mut()[at..at + 5].copy_from_slice(&bytes.to_le_bytes()[..5]);
             let here = (&raw const image.records[index]).addr();
-            image.records[index] = Site { offset: (start + at - here) as i32, op: op.number(), ..record };
+            image.records[index] =
+                SiteRecord { offset: (start + at - here) as i32, op: op.number(), ..record };
         }
         image
     }
@@ -98,12 +97,8 @@ impl Image {
         result
     }
 
-    fn plan(&self, overrides: &[(Op, Erased)]) -> Plan {
-        let mut all = [Erased::Keep; Op::COUNT];
-        for (op, with) in overrides {
-            all[usize::from(op.number())] = *with;
-        }
-        Plan::of(&natives(self.start()), &all).unwrap()
+    fn plan(&self, overrides: &[(Op, Override<usize>)]) -> Plan {
+        Plan::of(natives(self.start()), &replacements(overrides)).unwrap()
     }
 
     /// Returns the index and the flaw of the record that is refused.
@@ -122,17 +117,13 @@ struct InRanges(Vec<Range<*const u8>>);
 unsafe impl Sync for InRanges {}
 
 // SAFETY: the ranges are inside an image's text, but for one that no record names; nothing is written.
-unsafe impl Platform for InRanges {
-    fn text(&self) -> &[Range<*const u8>] {
+unsafe impl Text for InRanges {
+    fn ranges(&self) -> &[Range<*const u8>] {
         &self.0
     }
 
-    unsafe fn write_text(&self, _: *mut u8, _: &[u8]) {
+    unsafe fn write(&self, _: *mut u8, _: &[u8]) {
         unreachable!("only validated")
-    }
-
-    fn physical_address(&self, pointer: *const u8) -> u64 {
-        pointer.addr() as u64
     }
 }
 
@@ -142,13 +133,22 @@ fn text(range: Range<usize>) -> Range<*const u8> {
 }
 
 /// Native functions within reach of a text.
-fn natives(text: usize) -> [usize; Op::COUNT] {
-    core::array::from_fn(|number| text + 0x1_0000 + 16 * number)
+fn natives(text: usize) -> impl Fn(Op) -> usize {
+    move |op| text + 0x1_0000 + 16 * op.index()
 }
 
-fn inline(bytes: &[u8]) -> Erased {
+fn replacements(overrides: &[(Op, Override<usize>)]) -> Replacements {
+    let mut all = Replacements::KEEP;
+    for (op, with) in overrides {
+        // SAFETY: never executed.
+        unsafe { all.set_raw(*op, *with) };
+    }
+    all
+}
+
+fn inline(bytes: &[u8]) -> Override<usize> {
     // SAFETY: never executed.
-    Erased::Inline(unsafe { Inline::promise(bytes) })
+    Override::Inline(unsafe { Inline::promise(bytes) })
 }
 
 #[test]
@@ -157,10 +157,10 @@ fn an_edit_writes_what_the_plan_says_and_restore_takes_it_back() {
     let original = image.text();
     let target = image.start() + 0x1000;
     let plan = image.plan(&[
-        (irq::disable::OP, Erased::Nop),
+        (irq::disable::OP, Override::Nop),
         (cpu::cycles::OP, inline(&[0x31, 0xc0])),
-        (mmu::flush_local::OP, Erased::Call(target)),
-        (irq::leave::OP, Erased::Call(target)),
+        (mmu::flush_local::OP, Override::Call(target)),
+        (irq::leave::OP, Override::Call(target)),
     ]);
     let counts = SiteCounts { total: 6, native: 1, call: 2, inline: 1, nop: 2 };
     let sites = plan.validate(Records::of_slice(&image.records), &*image).unwrap();
@@ -177,7 +177,7 @@ fn an_edit_writes_what_the_plan_says_and_restore_takes_it_back() {
         bytes
     };
     assert_eq!(site(0).1, [0x0f, 0x1f, 0x44, 0, 0]);
-    assert_eq!(site(1).1, [0x31, 0xc0, 0x0f, 0x1f, 0x00]);
+    assert_eq!(site(1).1, [0x2e, 0x2e, 0x2e, 0x31, 0xc0]);
     assert_eq!(site(2).1, branch(0xe8, site(2).0), "a call op is called");
     assert_eq!(site(3).1, branch(0xe9, site(3).0), "a jump op is jumped to");
     assert_eq!(site(4).1, &original[GAP + 4 * (5 + GAP)..][..5], "kept");
@@ -192,13 +192,13 @@ fn row_21_site_across_a_page_and_across_a_16_byte_line() {
     let image = Image::new();
     let records = Records::of_slice(&image.records);
     let across = |size: usize| {
-        let across = |(address, site): &(usize, &Site)| {
+        let across = |(address, site): &(usize, &SiteRecord)| {
             *address / size != (*address + usize::from(site.len) - 1) / size
         };
         records.iter().position(|placed| across(&placed))
     };
     assert_eq!((across(4096), across(16)), (Some(2), Some(0)));
-    let plan = image.plan(&[(mmu::flush_local::OP, Erased::Nop), (irq::disable::OP, Erased::Nop)]);
+    let plan = image.plan(&[(mmu::flush_local::OP, Override::Nop), (irq::disable::OP, Override::Nop)]);
     let sites = plan.validate(records, &*image).unwrap();
     // SAFETY: the text is this test's own, and nobody executes it.
     let _ = unsafe { sites.apply() };
@@ -242,7 +242,7 @@ fn row_21_overlap() {
 #[test]
 fn row_21_duplicate_record() {
     let mut image = Image::new();
-    image.records[3] = Site { offset: image.records[2].offset - 8, ..image.records[2] };
+    image.records[3] = SiteRecord { offset: image.records[2].offset - 8, ..image.records[2] };
     let (index, flaw) = image.refusal();
     assert!(index == 3 && matches!(flaw, Flaw::Order(_)), "{flaw:?}");
 }
@@ -251,8 +251,8 @@ fn row_21_duplicate_record() {
 fn row_21_records_in_swapped_order() {
     let mut image = Image::new();
     let [first, second] = [image.records[0], image.records[1]];
-    image.records[0] = Site { offset: second.offset + 8, ..second };
-    image.records[1] = Site { offset: first.offset - 8, ..first };
+    image.records[0] = SiteRecord { offset: second.offset + 8, ..second };
+    image.records[1] = SiteRecord { offset: first.offset - 8, ..first };
     let (index, flaw) = image.refusal();
     assert!(index == 1 && matches!(flaw, Flaw::Order(_)), "{flaw:?}");
 }
@@ -297,8 +297,8 @@ fn a_site_of_any_op_is_no_site_of_another() {
     for op in Op::all() {
         for other in Op::all().filter(|other| *other != op) {
             let mut image = Image::new();
-            let form = Form::native(op, natives(image.start())[usize::from(op.number())]);
-            let bytes = form.text.at(image.start() + GAP).to_le_bytes();
+            let form = Encoding::native(op.class(), NativeForm::of(op), natives(image.start())(op));
+            let bytes = form.code.at(image.start() + GAP).to_le_bytes();
             image.text.get_mut()[GAP..GAP + 5].copy_from_slice(&bytes[..5]);
             image.records[0].op = other.number();
             assert!(matches!(image.refusal(), (0, Flaw::Original { .. })), "{op} passes as {other}");
@@ -320,7 +320,7 @@ fn row_21_target_out_of_reach() {
     let image = Image::new();
     for distance in [1 << 31, 1 << 40, 1 << 63] {
         let target = image.start().wrapping_add(distance + TEXT_LEN);
-        let error = image.validate(&image.plan(&[(cpu::cycles::OP, Erased::Call(target))]));
+        let error = image.validate(&image.plan(&[(cpu::cycles::OP, Override::Call(target))]));
         let Err(Error::Record { index: 1, flaw, .. }) = error else { panic!("{error:?}") };
         assert_eq!(flaw, Flaw::Reach { op: cpu::cycles::OP, target });
     }
@@ -328,22 +328,19 @@ fn row_21_target_out_of_reach() {
 
 #[test]
 fn row_21_a_replacement_longer_than_the_site() {
-    let mut all = [Erased::Keep; Op::COUNT];
-    all[usize::from(io::delay::OP.number())] = inline(&[0x90; 6]);
-    let error = Plan::of(&natives(0), &all).unwrap_err();
+    let all = replacements(&[(io::delay::OP, inline(&[0x90; 6]))]);
+    let error = Plan::of(natives(0), &all).unwrap_err();
     assert_eq!(error, Error::Fit { op: io::delay::OP, len: 6, site: 5 });
 }
 
 #[test]
-fn nothing_stands_for_no_op_with_a_result_or_a_stacked_operand() {
+fn nothing_stands_for_no_op_with_a_result_a_stacked_operand_or_an_effect_that_counts() {
     for op in Op::all() {
-        let mut all = [Erased::Keep; Op::COUNT];
-        all[usize::from(op.number())] = Erased::Nop;
-        let plan = Plan::of(&natives(0), &all).map(|_| ());
+        let plan = Plan::of(natives(0), &replacements(&[(op, Override::Nop)])).map(|_| ());
         let harmless =
             ["irq::disable", "irq::enable", "irq::wait", "irq::halt", "cpu::relax", "io::delay", "apic::eoi"];
-        let written = ["cpu::write", "mmu::", "io::out", "power::"];
-        let may = harmless.contains(&op.name()) || written.iter().any(|start| op.name().starts_with(start));
+        let may = harmless.contains(&op.name())
+            || ["mmu::", "power::"].iter().any(|start| op.name().starts_with(start));
         assert_eq!(plan, if may { Ok(()) } else { Err(Error::Nothing(op)) });
     }
 }
@@ -355,8 +352,8 @@ fn sites_in_several_ranges_of_text() {
     let split = start + GAP + 3 * (5 + GAP);
     let records = Records::of_slice(&image.records);
     let validate = |ranges: &[Range<usize>]| {
-        let platform = InRanges(ranges.iter().cloned().map(text).collect());
-        image.plan(&[]).validate(records, &platform).map(|sites| sites.counts())
+        let text = InRanges(ranges.iter().cloned().map(self::text).collect());
+        image.plan(&[]).validate(records, &text).map(|sites| sites.counts())
     };
     assert!(validate(&[start..split, split..start + TEXT_LEN]).is_ok());
     assert!(validate(&[0..1, start..split, split..split, split..start + TEXT_LEN]).is_ok());
@@ -376,7 +373,7 @@ proptest! {
         let op = if n1 & 1 == 0 { honest.op } else { u16::from_le_bytes([n0, n1]) };
         let len = if len & 1 == 0 { honest.len } else { len };
         let reserved = if reserved & 1 == 0 { 0 } else { reserved };
-        image.records[index] = Site { offset, op, len, reserved };
+        image.records[index] = SiteRecord { offset, op, len, reserved };
         if image.validate(&image.plan(&[])).is_ok() {
             prop_assert_eq!(image.records[index], honest);
         } else {

@@ -5,7 +5,7 @@
 
 use core::{ops::Range, ptr, slice};
 
-use vmi_abi::{Platform, SITE_LEN_MAX, SITE_LEN_MIN};
+use vmi_abi::{SITE_LEN_MAX, SITE_LEN_MIN, Text};
 
 use crate::Flaw;
 
@@ -24,8 +24,8 @@ pub(super) struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     /// Starts at the first range of text.
-    pub(super) fn new(platform: &'a dyn Platform) -> Self {
-        let mut walk = Self { floor: 0, brim: 0, range: 0..0, rest: platform.text().iter(), before: 0 };
+    pub(super) fn new(text: &'a dyn Text) -> Self {
+        let mut walk = Self { floor: 0, brim: 0, range: 0..0, rest: text.ranges().iter(), before: 0 };
         walk.advance();
         walk
     }
@@ -38,7 +38,7 @@ impl<'a> Walk<'a> {
             return None;
         }
         let place: *const u64 = ptr::with_exposed_provenance(address);
-        // SAFETY: eight bytes of this range of text, which the platform promises is readable.
+        // SAFETY: eight bytes of this range of text, which `Text` promises is readable.
         Some(unsafe { place.read_unaligned() })
     }
 
@@ -65,7 +65,7 @@ impl<'a> Walk<'a> {
         if address < self.range.start || self.range.end - address < usize::from(len) {
             return Err(Flaw::OutsideText);
         }
-        // SAFETY: the site lies inside this range of text, which the platform promises is readable.
+        // SAFETY: the site lies inside this range of text, which `Text` promises is readable.
         Ok(unsafe { read(address, len) })
     }
 

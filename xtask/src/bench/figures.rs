@@ -188,14 +188,14 @@ mod tests {
 
     #[test]
     fn a_site_is_named_after_who_edited_it() {
-        for (phase, backend, expected) in [
+        for (phase, layers, expected) in [
             ("before", "kvm", "native"),
-            ("after", "native", "native"),
+            ("after", "none", "native"),
             ("after", "kvm", "backend"),
             ("teardown", "kvm", "native"),
-            ("naked", "native", "naked"),
+            ("naked", "none", "naked"),
         ] {
-            let console = format!("vmi: backend: {backend}\nbench a site loop {phase} 1 1 1 2 2 2\n");
+            let console = format!("vmi: layers: {layers}\nbench a site loop {phase} 1 1 1 2 2 2\n");
             let lines = Lines::read(&console).expect("a line");
             assert_eq!(variant(&lines.measured[0]), expected);
         }

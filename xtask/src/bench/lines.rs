@@ -21,7 +21,7 @@ pub(super) struct Line {
     pub(super) least: u64,
     pub(super) sum: u64,
     pub(super) most: u64,
-    /// Whether a backend had been chosen by then that is not the native one.
+    /// Whether there was a layer over the native functions by then.
     pub(super) has_backend: bool,
 }
 
@@ -54,8 +54,8 @@ impl Lines {
                 if !lines.skipped.contains(&skipped) {
                     lines.skipped.push(skipped);
                 }
-            } else if let Some(backend) = line.strip_prefix("vmi: backend: ") {
-                has_backend = backend != "native";
+            } else if let Some(layers) = line.strip_prefix("vmi: layers: ") {
+                has_backend = layers != "none";
             }
         }
         Ok(lines)
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     const CONSOLE: &str = "vmi sample kernel\r\nbench empty empty loop before 256 16 524 1036 16576 1036\r\n\
-        vmi: backend: kvm\nSKIP bench/clock::hpet: no HPET\nSKIP after/apic::eoi: no APIC\nSKIP bench/clock::hpet: no HPET\n\
+        vmi: layers: kvm\nSKIP bench/clock::hpet: no HPET\nSKIP after/apic::eoi: no APIC\nSKIP bench/clock::hpet: no HPET\n\
         bench irq::disable site loop after 256 16 780 1548 24768 1548\nbench irq::ena";
 
     #[test]

@@ -24,7 +24,7 @@ const MACHINE: &str = "machine";
 /// Names the versions that decide what the host's part of a figure is.
 pub(super) fn of_host(host: &Host) -> Vec<String> {
     let names: &[&str] = match (host.place, host.vmm) {
-        (Place::Here, _) => &[],
+        (Place::Here | Place::Xen, _) => &[],
         (Place::Rig, Vmm::Qemu) => &[LINUX, QEMU, RUSTC],
         (Place::Rig, Vmm::VmiRun) => &[LINUX, VMI_RUN, RUSTC],
     };

@@ -11,10 +11,14 @@ use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
 
 use super::archive::Archive;
-use super::packages;
 use crate::host::Machine;
+use crate::packages::{self, Wanted};
 use crate::progress::{Progress, say};
 use crate::{install, process, qemu, workspace};
+
+/// The packages that the rig is made of.
+const PACKAGES: Wanted =
+    Wanted { newest: "linux-image-cloud-amd64", beginning: "linux-image-", more: &["busybox-static"] };
 
 /// Changes whenever what is written into the archive changes.
 const FORMAT: u32 = 2;
@@ -49,7 +53,7 @@ struct Ingredients {
 #[derive(Debug, Deserialize, Serialize)]
 struct Label {
     ingredients: Ingredients,
-    /// When the package lists had changed last, in seconds: while they do not, the newest packages are the same.
+    /// When the package lists had changed last.
     lists: i64,
 }
 
@@ -71,7 +75,7 @@ pub(super) fn ensure() -> Result<Base> {
     let label = read_label();
     let files = files_for_qemu()?;
     let seen = seen(&files)?;
-    let lists = changed("/var/lib/apt/lists".as_ref());
+    let lists = packages::lists_changed();
     let is_same_qemu = |label: &Label| label.ingredients.format == FORMAT && label.ingredients.files == seen;
     if let Some(label) = &label
         && is_same_qemu(label)
@@ -79,7 +83,7 @@ pub(super) fn ensure() -> Result<Base> {
     {
         return Ok(base(&directory));
     }
-    let packages = match packages::newest() {
+    let packages = match packages::newest(&PACKAGES) {
         Ok(packages) => packages,
         Err(error) if label.as_ref().is_some_and(is_same_qemu) => {
             say(&format!("the rig in the cache is used as it is: {error:#}"));
@@ -92,7 +96,7 @@ pub(super) fn ensure() -> Result<Base> {
         let _progress = Progress::start("making the rig (once): Linux with KVM, busybox, QEMU");
         make(&packages, &files).context("the rig cannot be made")?;
     }
-    write_label(&Label { ingredients, lists: changed("/var/lib/apt/lists".as_ref()) })?;
+    write_label(&Label { ingredients, lists: packages::lists_changed() })?;
     Ok(base(&directory))
 }
 
@@ -137,7 +141,7 @@ fn make(packages: &packages::Packages, files: &[PathBuf]) -> Result<()> {
     let work = tempfile::Builder::new().prefix("rig-").tempdir_in(workspace::target())?;
     packages::unpack(packages, work.path())?;
     let root = work.path().join("root");
-    let release = packages.kernel.trim_start_matches("linux-image-").trim_end_matches("-unsigned");
+    let release = packages.names[0].trim_start_matches("linux-image-").trim_end_matches("-unsigned");
 
     let new = work.path().join("new");
     fs::create_dir(&new)?;
@@ -214,9 +218,4 @@ fn seen(files: &[PathBuf]) -> Result<Vec<(PathBuf, u64, i64)>> {
         Ok((file.clone(), metadata.len(), metadata.mtime()))
     };
     files.iter().map(look).collect()
-}
-
-/// Returns when a directory changed last, in seconds; 0 where there is none.
-fn changed(directory: &Path) -> i64 {
-    fs::metadata(directory).map_or(0, |metadata| metadata.mtime())
 }

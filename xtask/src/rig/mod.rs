@@ -4,7 +4,6 @@ mod archive;
 mod cache;
 mod control;
 mod guest;
-mod packages;
 mod run;
 
 pub(crate) use cache::{describe, initramfs, kernel};

@@ -1,16 +1,25 @@
 //! What an independent disassembler sees at every site.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use iced_x86::{
-    Decoder, DecoderOptions, Formatter, Instruction, IntelFormatter, MemorySizeOptions, Mnemonic,
+    Decoder, DecoderOptions, FlowControl, Formatter, Instruction, IntelFormatter, MemorySizeOptions, Mnemonic,
 };
 use vmi_abi::{Class, Op};
 
 use super::run::{Context, Outcome, Test};
-use crate::elf::{Elf, Placed};
+use crate::{
+    boot::Boot,
+    elf::{Elf, Placed},
+    host::Host,
+};
 
-pub(super) const TESTS: &[Test] =
-    &[Test { name: "disassembly::every_site_is_one_instruction", run: every_site_is_one_instruction }];
+pub(super) const TESTS: &[Test] = &[
+    Test { name: "disassembly::every_site_is_one_instruction", run: every_site_is_one_instruction },
+    Test {
+        name: "disassembly::every_edited_form_is_one_instruction",
+        run: every_edited_form_is_one_instruction,
+    },
+];
 
 /// The prefixes that fill a site up: segment overrides for CS and DS, which mean nothing in 64-bit code.
 pub(super) const PREFIXES: [u8; 2] = [0x2e, 0x3e];
@@ -24,6 +33,37 @@ fn every_site_is_one_instruction(context: &mut Context) -> Result<Outcome> {
         ensure!(elf.sites().any(|placed| placed.site.op == op.number()), "{op} has no site in the image");
     }
     Ok(Outcome::Passed)
+}
+
+/// In each manner in which the selftest backend replaces ops, the kernel prints a site of every op.
+fn every_edited_form_is_one_instruction(context: &mut Context) -> Result<Outcome> {
+    let boot = Boot::new(Host::named("tcg")?, &context.image()?).arguments("backend=selftest");
+    let console = boot.run()?.console;
+    for manner in ["thunk", "naked", "inline", "nop"] {
+        for op in Op::all() {
+            let line = format!("site {manner} {op} [");
+            let bytes = console.lines().find_map(|printed| printed.strip_prefix(&line)?.strip_suffix(']'));
+            let bytes = bytes.with_context(|| format!("no line `{line}`"))?;
+            let bytes = bytes.split(", ").map(|byte| u8::from_str_radix(byte, 16));
+            is_one_instruction(op, &bytes.collect::<Result<Vec<_>, _>>()?)
+                .with_context(|| format!("{manner}, {op}"))?;
+        }
+    }
+    Ok(Outcome::Passed)
+}
+
+/// Checks that a site holds one instruction of its length, or of a jump op, one that control does not come behind.
+fn is_one_instruction(op: Op, text: &[u8]) -> Result<()> {
+    let instruction = Decoder::new(64, text, DecoderOptions::NONE).decode();
+    ensure!(!instruction.is_invalid(), "{text:02x?} is no instruction");
+    let (own, behind) = text.split_at(instruction.len());
+    let leaves = matches!(
+        instruction.flow_control(),
+        FlowControl::Return | FlowControl::UnconditionalBranch | FlowControl::IndirectBranch
+    );
+    let is_filled = op.class() == Class::Jump && leaves && behind.iter().all(|byte| *byte == TRAP);
+    ensure!(behind.is_empty() || is_filled, "{behind:02x?} stands behind {own:02x?}");
+    Ok(())
 }
 
 /// Checks every record of an image.
@@ -58,13 +98,14 @@ fn check(elf: &Elf, Placed { address, site, .. }: Placed) -> Result<()> {
         ensure!(instruction.mnemonic() == Mnemonic::Call, "{op}: {} is no call", written(&instruction));
         let target = instruction.near_branch_target();
         let function = elf.function_at(target).map_or("nothing", |function| &function.name);
-        let is_its = elf.function_at(target).is_some_and(|function| function.is(&format!("native::{op}")));
+        let is_its =
+            elf.function_at(target).is_some_and(|function| function.is(&format!("native::functions::{op}")));
         ensure!(is_its, "{op}: it calls {function} at {target:#x}");
         return Ok(());
     }
     let own = text.iter().position(|byte| !PREFIXES.contains(byte)).unwrap_or(text.len());
     ensure!(own == 0 || text.len() == 5, "{op}: {text:02x?} is filled up without need");
-    let (found, expected) = (written(&instruction), op.native_form().replace(' ', ""));
+    let (found, expected) = (written(&instruction), op.info().native.replace(' ', ""));
     ensure!(found == expected, "{op}: found `{found}`, expected `{expected}`");
     Ok(())
 }

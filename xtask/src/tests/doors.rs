@@ -32,7 +32,7 @@ pub(super) const TESTS: &[Test] = &[
 fn unknown_host(context: &mut Context) -> Result<Outcome> {
     context
         .program(["boot", "--host", "nowhere"])?
-        .refuses(&["`nowhere`", "bare, tcg, kvm, vmi, kvm-local, vmi-local"])?;
+        .refuses(&["`nowhere`", "bare, tcg, kvm, vmi, xen, kvm-local, vmi-local"])?;
     Ok(Outcome::Passed)
 }
 

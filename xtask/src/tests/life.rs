@@ -33,15 +33,14 @@ fn all_pass(runs: &[Run]) -> Result<Vec<Report>> {
 }
 
 fn native_hosts_edit_nothing(context: &mut Context) -> Result<Outcome> {
-    for host in ["bare", "tcg"] {
-        for machine in Machine::ALL {
+    for (host, seen) in [("bare", "none"), ("tcg", "TCGTCGTCGTCG"), ("xen", "XenVMMXenVMM")] {
+        for &machine in Host::named(host)?.machines() {
             let mut boot = boot(context, host)?;
             boot.machine = machine;
             let report = judge(&boot.run()?)?;
             let Sites { total, native, .. } = report.sites.context("no line about the sites")?;
             ensure!(total > 0 && native == total, "{host} on {machine}: {:?}", report.sites);
-            ensure!(report.backend.as_deref() == Some("native"), "{host}: {:?}", report.backend);
-            let seen = if host == "bare" { "none" } else { "TCGTCGTCGTCG" };
+            ensure!(report.backend() == Some("native"), "{host}: {:?}", report.backend());
             ensure!(report.hypervisor.as_deref() == Some(seen), "{host}: {:?}", report.hypervisor);
         }
     }
@@ -55,7 +54,7 @@ fn kvm_edits_for_kvm(context: &mut Context) -> Result<Outcome> {
         let report = judge(&boot.run()?)?;
         let sites = report.sites.context("no line about the sites")?;
         ensure!(sites.call > 0 && sites.nop > 0, "{machine}: {sites:?}");
-        ensure!(report.backend.as_deref() == Some("kvm"), "{machine}: {:?}", report.backend);
+        ensure!(report.backend() == Some("kvm"), "{machine}: {:?}", report.backend());
         ensure!(report.hypervisor.as_deref() == Some("KVMKVMKVM"), "{machine}: {:?}", report.hypervisor);
         for check in [
             "after/kvm/the clock is the page's formula",
@@ -90,7 +89,7 @@ fn never_init(context: &mut Context) -> Result<Outcome> {
     for host in Host::gates() {
         let image = context.image()?;
         let report = judge(&Boot::new(host, &image).arguments("no-init").run()?)?;
-        ensure!(report.backend.is_none(), "{host}: init was called");
+        ensure!(report.layers.is_none(), "{host}: init was called");
     }
     Ok(Outcome::Passed)
 }
@@ -104,16 +103,23 @@ fn lives(context: &mut Context) -> Result<Outcome> {
 }
 
 fn forbidden(context: &mut Context) -> Result<Outcome> {
-    let runs = boot(context, "kvm")?.run_many(&["nopv", "no-kvmclock"])?;
+    let runs = boot(context, "kvm")?.run_many(&["nopv", "no-kvmclock", "no-kvm"])?;
     let reports = all_pass(&runs)?;
-    let [nopv, no_clock] = &reports[..] else { bail!("{} runs", reports.len()) };
-    ensure!(nopv.backend.as_deref() == Some("native"), "nopv: {:?}", nopv.backend);
+    let [nopv, no_clock, no_kvm] = &reports[..] else { bail!("{} runs", reports.len()) };
+    ensure!(nopv.backend() == Some("native"), "nopv: {:?}", nopv.backend());
     ensure!(nopv.sites.is_some_and(|sites| sites.native == sites.total), "nopv: {:?}", nopv.sites);
     let check = "after/kvm/no page is registered";
     ensure!(nopv.passed.iter().any(|name| name == check), "nopv: `{check}` did not pass");
-    ensure!(no_clock.backend.as_deref() == Some("kvm"), "no-kvmclock: {:?}", no_clock.backend);
+    ensure!(no_clock.backend() == Some("kvm"), "no-kvmclock: {:?}", no_clock.backend());
     ensure!(no_clock.sites.is_some_and(|sites| sites.call == 0), "no-kvmclock: {:?}", no_clock.sites);
     ensure!(no_clock.passed.iter().any(|name| name == check), "no-kvmclock: `{check}` did not pass");
+    ensure!(no_kvm.backend() == Some("native"), "no-kvm: {:?}", no_kvm.layers);
+    ensure!(no_kvm.sites.is_some_and(|sites| sites.native == sites.total), "no-kvm: {:?}", no_kvm.sites);
+    let runs = boot(context, "vmi")?.run_many(&["", "no-kvm", "no-vmi"])?;
+    for (report, expected) in all_pass(&runs)?.iter().zip([&["kvm", "vmi"][..], &["vmi"], &["kvm"]]) {
+        let layers = report.layers.as_deref().unwrap_or_default();
+        ensure!(layers == expected, "{layers:?} are not {expected:?}");
+    }
     Ok(Outcome::Passed)
 }
 

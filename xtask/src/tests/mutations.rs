@@ -25,7 +25,7 @@ fn boot(context: &mut Context, op: &str) -> Result<(Report, Ending)> {
 fn every_check_fails(context: &mut Context) -> Result<Outcome> {
     for op in Op::all() {
         let (report, ending) = boot(context, op.name())?;
-        ensure!(report.backend.as_deref() == Some("mutant"), "{op}: the backend is {:?}", report.backend);
+        ensure!(report.backend() == Some("mutant"), "{op}: the backend is {:?}", report.backend());
         if WITHOUT_EFFECT.contains(&op) {
             ensure!(ending == Ending::Exit(0x10), "{op}: {ending}");
             continue;

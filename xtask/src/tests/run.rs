@@ -110,7 +110,8 @@ impl Context {
             let start = Instant::now();
             let code = bench::sizes(&image)?;
             let sites = image::build_sites()?.to_vec();
-            let plan = bench::Plan { image, hosts: Host::gates().collect(), names: Some(Vec::new()), sites };
+            let plan =
+                bench::Plan { image, hosts: Host::measured().collect(), names: Some(Vec::new()), sites };
             let (document, error) = bench::measure(&plan, code)?;
             match error {
                 Some(error) => Err(error),

@@ -15,11 +15,11 @@ pub(super) const TESTS: &[Test] =
 /// Where such code is entered: the handler of exceptions, the writer of text, and the patcher.
 const ROOTS: [&str; 7] = [
     "trap::on_exception",
-    "platform::SamplePlatform::write_text",
-    "platform::SamplePlatform::edit_text",
+    "platform::SamplePlatform::write",
+    "platform::SamplePlatform::edit",
     "patch::plan::Plan::validate",
-    "patch::edit::Validated::apply",
-    "patch::edit::Edited::restore",
+    "patch::edit::Validated::apply_on",
+    "patch::edit::Edited::restore_on",
     "fixup::landing",
 ];
 

@@ -8,7 +8,7 @@ use crate::progress::say;
 use crate::{install, process, workspace};
 
 /// The crates that a kernel links, none of which may need std.
-const GUEST_CRATES: [&str; 4] = ["vmi-abi", "vmi-native", "vmi", "vmi-kvm-backend"];
+const GUEST_CRATES: [&str; 5] = ["vmi-abi", "vmi-native", "vmi", "vmi-host-backend", "vmi-kvm-backend"];
 
 pub(super) const TESTS: &[Test] = &[
     Test { name: "source::is_formatted", run: is_formatted },

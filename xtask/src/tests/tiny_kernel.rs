@@ -26,7 +26,7 @@ pub(super) enum End {
 }
 
 /// What a kernel prints that passes two checks on something that looks like a bare machine.
-pub(super) const GOOD: &str = "vmi: hypervisor: none\nvmi: backend: native\n\
+pub(super) const GOOD: &str = "vmi: hypervisor: none\nvmi: layers: none\n\
     vmi: sites: total 3 native 3 call 0 inline 0 nop 0\nPASS a::one\nPASS a::two\nSKIP a::three: no such thing\n\
     summary: 2 passed, 0 failed, 1 skipped\n";
 

@@ -22,7 +22,7 @@ fn reading_the_clock_causes_no_exit(context: &mut Context) -> Result<Outcome> {
     boot.trace_exits = true;
     let run = boot.run()?;
     let report = judge(&run)?;
-    ensure!(report.backend.as_deref() == Some("kvm"), "the backend is {:?}", report.backend);
+    ensure!(report.backend() == Some("kvm"), "the backend is {:?}", report.backend());
     let said = format!("trace: reads {TURNS} clock 0x");
     let clock = run.console.lines().find_map(|line| line.strip_prefix(&said));
     let clock = clock.with_context(|| format!("the image did not say `{said}...`"))?;

@@ -6,7 +6,7 @@ use super::run::{Context, Outcome, Test};
 use super::tiny_kernel::{End, GOOD};
 use crate::boot::{Boot, Ending};
 use crate::full_run::{full_run, judge};
-use crate::host::{Host, Machine, Vmm};
+use crate::host::Host;
 
 pub(super) const TESTS: &[Test] = &[
     Test { name: "verdicts::a_good_kernel_passes_on_every_machine", run: good },
@@ -20,9 +20,7 @@ pub(super) const TESTS: &[Test] = &[
 fn good(context: &mut Context) -> Result<Outcome> {
     let image = context.tiny_kernel("good", GOOD, End::Exit(0x10))?;
     for host in Host::gates() {
-        // Our own monitor has one machine.
-        let machines: &[Machine] = if host.vmm == Vmm::Qemu { &Machine::ALL } else { &[host.machine] };
-        for &machine in machines {
+        for &machine in host.machines() {
             let mut boot = Boot::new(host, &image);
             boot.machine = machine;
             let report = judge(&boot.run()?)?;

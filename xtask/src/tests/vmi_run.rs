@@ -18,7 +18,7 @@ pub(super) const TESTS: &[Test] = &[
     Test { name: "vmi_run::the_exit_status_is_the_guests", run: exit_status },
     Test { name: "vmi_run::debian_with_two_cpus_reaches_user_space_and_powers_off", run: debian },
     Test { name: "vmi_run::the_image_survives_a_bad_host", run: bad_host },
-    Test { name: "vmi_run::hypercalls_under_a_foreign_vendor_are_answered", run: foreign_vendor },
+    Test { name: "vmi_run::row_11_hypercalls_under_a_foreign_vendor_are_answered", run: foreign_vendor },
     Test { name: "vmi_run::it_starts_in_a_tenth_of_what_microvm_takes", run: starts_lightly },
 ];
 

@@ -3,63 +3,87 @@
 // UNSAFETY: hands on the contracts of the ops.
 #![expect(unsafe_code)]
 
+use vmi_abi::columns;
+
 macro_rules! calls {
-    ([] $( $(#[$group_doc:meta])* $group:ident $Group:ident { $(
-        $(#[$doc:meta])* $number:literal $name:ident [$($unsafe:tt)?] $class:ident
-        ($($argument:ident: $type:ty = $in:tt),*) -> $result:ty = $out:tt $native:literal;
-    )* } )*) => {
+    ([] $( $(#[$group_doc:meta])* $group:ident $Group:ident { $( $(#[$doc:meta])* $name:ident $row:tt )* } )*) => {
         /// Ordinary functions, called directly.
         #[allow(dead_code, reason = "some ops end the run, or cannot be done by a call")]
-        pub mod direct { $( pub mod $group { $(
-            #[inline(never)]
-            pub unsafe fn $name($($argument: $type),*) -> $result {
-                function!($class $group $Group $name ($($argument),*))
-            }
-        )* } )* }
+        pub mod direct { $( pub mod $group {
+            use super::super::columns;
+            $( columns!([direct] [class inputs result] $row $group $Group $name); )*
+        } )* }
 
         /// Trait objects, one a group.
         #[allow(dead_code, reason = "as above")]
         pub mod object { $( pub mod $group {
+            use super::super::columns;
+
             pub trait Object: Sync {
-                $( unsafe fn $name(&self, $($argument: $type),*) -> $result; )*
+                $( columns!([declared] [inputs result] $row $name); )*
             }
 
             struct Machine;
 
             impl Object for Machine {
-                $( unsafe fn $name(&self, $($argument: $type),*) -> $result {
-                    function!($class $group $Group $name ($($argument),*))
-                } )*
+                $( columns!([method] [class inputs result] $row $group $Group $name); )*
             }
 
             static OBJECT: &dyn Object = &Machine;
 
-            $(
-                #[inline(always)]
-                pub unsafe fn $name($($argument: $type),*) -> $result {
-                    // SAFETY: an ordinary static; the compiler may not know what it holds.
-                    let object = unsafe { (&raw const OBJECT).read_volatile() };
-                    // SAFETY: the caller's promises are the method's.
-                    unsafe { object.$name($($argument),*) }
-                }
-            )*
+            $( columns!([object] [inputs result] $row OBJECT $name); )*
         } )* }
+    };
+}
+
+macro_rules! direct {
+    ($group:ident $Group:ident $name:ident $class:ident ($($input:ident: $type:ty = $places:tt),*) ($result:ty)) => {
+        #[inline(never)]
+        pub unsafe fn $name($($input: $type),*) -> $result {
+            function!($class $group $Group $name ($($input),*))
+        }
+    };
+}
+
+macro_rules! declared {
+    ($name:ident ($($input:ident: $type:ty = $places:tt),*) ($result:ty)) => {
+        unsafe fn $name(&self, $($input: $type),*) -> $result;
+    };
+}
+
+macro_rules! method {
+    ($group:ident $Group:ident $name:ident $class:ident ($($input:ident: $type:ty = $places:tt),*) ($result:ty)) => {
+        unsafe fn $name(&self, $($input: $type),*) -> $result {
+            function!($class $group $Group $name ($($input),*))
+        }
+    };
+}
+
+macro_rules! object {
+    ($object:ident $name:ident ($($input:ident: $type:ty = $places:tt),*) ($result:ty)) => {
+        #[inline(always)]
+        pub unsafe fn $name($($input: $type),*) -> $result {
+            // SAFETY: an ordinary static; the compiler may not know what it holds.
+            let object = unsafe { (&raw const $object).read_volatile() };
+            // SAFETY: the caller's promises are the method's.
+            unsafe { object.$name($($input),*) }
+        }
     };
 }
 
 /// What the functions do: the bare instruction, or of a call op what the library's own function does.
 macro_rules! function {
-    (leaf $group:ident $Group:ident $name:ident ($($argument:ident),*)) => {
-        // SAFETY: the caller's promises are the instruction's.
-        unsafe { $crate::kernel::insn::bare::$group::$name($($argument),*) }
-    };
-    (call $group:ident $Group:ident $name:ident ()) => {{
+    (call $group:ident $Group:ident $name:ident ($($input:ident),*)) => {{
         #[allow(unused_unsafe, reason = "some ops are safe")]
         // SAFETY: the caller's promises are the op's.
-        unsafe { <vmi_native::Native as vmi_abi::$Group>::$name() }
+        unsafe { <vmi_native::Native as vmi_abi::$Group>::$name($($input),*) }
     }};
     // The way through a frame is leave.rs.
     (jump $group:ident $Group:ident $name:ident ()) => { unreachable!() };
+    ($class:ident $group:ident $Group:ident $name:ident ($($input:ident),*)) => {
+        // SAFETY: the caller's promises are the instruction's.
+        unsafe { $crate::kernel::insn::bare::$group::$name($($input),*) }
+    };
 }
 
 vmi_abi::ops!([calls]);

@@ -17,7 +17,7 @@ pub const ALL: &[&[Benchmark]] = &[&[
         .unless(no_clock_page),
     // A call, and nothing beside what the function itself takes.
     Benchmark::new("clock::page", "direct", "loop", |turns| {
-        repeat(turns, vmi::table().time.now_ns, |now_ns| keep(now_ns()));
+        repeat(turns, vmi::table().get::<vmi_abi::time::now_ns>(), |now_ns| keep(now_ns()));
     })
     .in_phases(&[Phase::After])
     .unless(no_clock_page),

@@ -4,19 +4,16 @@
 #![expect(unsafe_code)]
 
 use vmi_abi::{
-    Cpu,
     cpuid::CallOpcode,
     port_call::{CALLS_MAX, Features},
 };
-use vmi_kvm_backend::{
-    hypercall::{Hypercall, Number, VapicPollIrq},
-    port_call::{Caller, Error},
-};
-use vmi_native::Native;
+use vmi_host_backend::port_call::{Caller, Error};
+use vmi_kvm_backend::hypercall::{Hypercall, Number, VapicPollIrq};
 
 use super::{Benchmark, Phase, operands::SCRATCH, repeat::repeat};
 use crate::kernel::{
     insn::{bare, hypercall, keep::keep},
+    platform::machine,
     port_calls,
 };
 
@@ -103,7 +100,7 @@ fn memory(turns: u64, address: usize) {
 }
 
 fn kvm() -> Option<Hypercall> {
-    Hypercall::detect(&<Native as Cpu>::cpuid)
+    Hypercall::detect(&machine())
 }
 
 fn no_kvm() -> Option<&'static str> {

@@ -10,7 +10,7 @@
 //! behind that. So TURNS turns cost what the second span has more: the exit of the mark at its end, and what sets the
 //! benchmark up, are in both.
 
-use vmi_kvm_backend::port_call::{Caller, Error};
+use vmi_host_backend::port_call::{Caller, Error};
 
 use super::{Benchmark, Phase, Selection, all};
 use crate::kernel::{

@@ -88,16 +88,14 @@ macro_rules! operand_type {
     };
 }
 
-/// The value of an operand. Wide accesses to ports end at the scratch register, and leave a 0 in modem control.
+/// The value of an operand, 0 unless said here. Wide accesses to ports end at the scratch register, and leave a 0 in modem
+/// control.
 macro_rules! operand {
     (restore flags) => {
         ::vmi::irq::save()
     };
     (write_cr0 value) => {
         ::vmi::cpu::read_cr0()
-    };
-    (write_cr2 value) => {
-        0
     };
     (write_cr3 value) => {
         ::vmi::cpu::read_cr3()
@@ -114,17 +112,8 @@ macro_rules! operand {
     (try_write_msr value) => {
         1
     };
-    (cpuid leaf) => {
-        0
-    };
-    (cpuid subleaf) => {
-        0
-    };
     (set_entry entry) => {
         $crate::kernel::bench::operands::ENTRY.get()
-    };
-    (set_entry value) => {
-        0
     };
     (flush_page address) => {
         ::x86_64::VirtAddr::new(0x1000)
@@ -147,13 +136,7 @@ macro_rules! operand {
     (out32 port) => {
         $crate::kernel::bench::operands::SCRATCH - 3
     };
-    (out8 value) => {
-        0
-    };
-    (out16 value) => {
-        0
-    };
-    (out32 value) => {
+    ($name:ident $argument:ident) => {
         0
     };
 }

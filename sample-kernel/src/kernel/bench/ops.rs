@@ -6,10 +6,7 @@
 use super::Benchmark;
 
 macro_rules! all {
-    ([] $( $(#[$group_doc:meta])* $group:ident $Group:ident { $(
-        $(#[$doc:meta])* $number:literal $name:ident [$($unsafe:tt)?] $class:ident
-        ($($argument:ident: $type:ty = $in:tt),*) -> $result:ty = $out:tt $native:literal;
-    )* } )*) => {
+    ([] $( $(#[$group_doc:meta])* $group:ident $Group:ident { $( $(#[$doc:meta])* $name:ident $row:tt )* } )*) => {
         &[ $( $(
             &empty::$group::$name::BENCHMARKS,
             &bare::$group::$name::BENCHMARKS,
@@ -23,10 +20,9 @@ macro_rules! all {
 }
 
 macro_rules! ways {
-    ([$way:ident $variant:literal] $( $(#[$group_doc:meta])* $group:ident $Group:ident { $(
-        $(#[$doc:meta])* $number:literal $name:ident [$($unsafe:tt)?] $class:ident
-        ($($argument:ident: $type:ty = $in:tt),*) -> $result:ty = $out:tt $native:literal;
-    )* } )*) => {
+    ([$way:ident $variant:literal] $( $(#[$group_doc:meta])* $group:ident $Group:ident {
+        $( $(#[$doc:meta])* $name:ident $row:tt )*
+    } )*) => {
         mod $way { $( pub mod $group { $(
             #[allow(dead_code, reason = "not every op is done in every way")]
             pub mod $name {
@@ -35,9 +31,16 @@ macro_rules! ways {
 
                 const NAME: &str = concat!(stringify!($group), "::", stringify!($name));
 
-                way!($way $variant $class $group $name ($($argument: $type),*));
+                vmi_abi::columns!([one_way] [class inputs] $row $way $variant $group $name);
             }
         )* } )* }
+    };
+}
+
+/// The benchmarks of an op in one way, by its row.
+macro_rules! one_way {
+    ($way:ident $variant:literal $group:ident $name:ident $class:ident ($($argument:ident: $type:ty = $places:tt),*)) => {
+        way!($way $variant $class $group $name ($($argument: $type),*));
     };
 }
 
@@ -121,7 +124,7 @@ macro_rules! phases {
         Phase::ALL
     };
     (site call wait) => {
-        &[Phase::Before, Phase::After, Phase::Teardown, Phase::Thunk, Phase::Inline]
+        &[Phase::Before, Phase::After, Phase::Teardown, Phase::Thunk]
     };
     (site call $name:ident) => {
         &[Phase::Before, Phase::After, Phase::Teardown, Phase::Thunk]

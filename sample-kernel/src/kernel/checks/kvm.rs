@@ -16,7 +16,7 @@ use vmi_native::Native;
 use super::{Check, PASSED};
 use crate::kernel::{
     insn::attempt,
-    platform::PLATFORM,
+    platform::{PLATFORM, machine},
     tally::{Failure, Outcome, Verdict, between, equal, holds},
 };
 
@@ -38,9 +38,9 @@ const BARE: &[Check] = &[("hypercall opcodes are undefined", opcodes_are_undefin
 
 /// Returns the checks for the chosen backend.
 pub fn checks(report: &Report) -> &'static [Check] {
-    match report.backend() {
-        "kvm" if serves_time() => WITH_CLOCK,
-        "kvm" => WITHOUT_CLOCK,
+    match kvm(report) {
+        true if serves_time() => WITH_CLOCK,
+        true => WITHOUT_CLOCK,
         _ if clock_msrs().is_some() => UNUSED,
         _ if command_line().value("hypercalls") == Some("undefined") => BARE,
         _ => &[],
@@ -50,7 +50,11 @@ pub fn checks(report: &Report) -> &'static [Check] {
 /// Returns the checks of what the chosen backend left behind.
 pub fn checks_after(report: &Report) -> &'static [Check] {
     const LEFT: &[Check] = &[("kvm/no page is registered", no_page_is_registered)];
-    if report.backend() == "kvm" { LEFT } else { &[] }
+    if kvm(report) { LEFT } else { &[] }
+}
+
+fn kvm(report: &Report) -> bool {
+    report.offer("kvm").is_some()
 }
 
 fn serves_time() -> bool {
@@ -61,12 +65,8 @@ fn command_line() -> vmi::CommandLine<'static> {
     vmi::CommandLine::new(PLATFORM.get().command_line())
 }
 
-fn cpuid(leaf: u32, subleaf: u32) -> core::arch::x86_64::CpuidResult {
-    <Native as Cpu>::cpuid(leaf, subleaf)
-}
-
 fn clock_msrs() -> Option<ClockMsrs> {
-    ClockMsrs::choose(vmi_kvm_backend::probe(&cpuid).map_or(Features::empty(), |found| found.features))
+    ClockMsrs::choose(vmi_kvm_backend::probe(&machine()).map_or(Features::empty(), |found| found.features))
 }
 
 fn clock_is_formula() -> Verdict {
@@ -180,7 +180,7 @@ fn calendar_without_rtc() -> Verdict {
 
 /// Of all calls the one that every KVM serves, whatever its features.
 fn known_hypercall() -> Verdict {
-    let Some(hypercall) = Hypercall::detect(&cpuid) else {
+    let Some(hypercall) = Hypercall::detect(&machine()) else {
         return Ok(Outcome::Skipped("the CPU's vendor has no known hypercall instruction"));
     };
     // SAFETY: it has KVM look at pending interrupts, which are taken either way.
@@ -194,7 +194,7 @@ const UNKNOWN: Number = Number(0x7fff_0000);
 
 /// The numbers of VMI's calls by port are none of KVM's either: a call that takes the wrong way gets no answer but this.
 fn unknown_hypercall() -> Verdict {
-    let Some(hypercall) = Hypercall::detect(&cpuid) else {
+    let Some(hypercall) = Hypercall::detect(&machine()) else {
         return Ok(Outcome::Skipped("the CPU's vendor has no known hypercall instruction"));
     };
     let vmi = vmi_abi::port_call::Number::ALL.map(|number| Number(number.0.into()));

@@ -4,10 +4,36 @@
 //! where it leaves the arithmetic flags alone, and operands are in any register where the instruction takes any. `pure`
 //! stands nowhere: what is read may be another at the next reading. The stack is used without a word, as by the sites: an
 //! image for a target without a red zone may. Of call ops there is what a kernel would write by hand; of a clock there is
-//! no such thing.
+//! no such thing. An op that nothing is written for here has its native form.
 
 // UNSAFETY: these are the instructions themselves.
 #![expect(unsafe_code)]
+
+/// What an op is done by that has nothing barer below: the native function.
+mod native {
+    macro_rules! natives {
+        ([] $( $(#[$group_doc:meta])* $group:ident $Group:ident { $( $(#[$doc:meta])* $name:ident $row:tt )* } )*) => { $(
+            #[allow(dead_code, reason = "most ops have something barer")]
+            pub mod $group {
+                $( vmi_abi::columns!([native] [class inputs result] $row $Group $name); )*
+            }
+        )* };
+    }
+
+    macro_rules! native {
+        ($Group:ident $name:ident jump $($rest:tt)*) => {};
+        ($Group:ident $name:ident $class:ident ($($input:ident: $type:ty = $places:tt),*) ($result:ty)) => {
+            #[inline(always)]
+            pub unsafe fn $name($($input: $type),*) -> $result {
+                #[allow(unused_unsafe, reason = "some ops are safe")]
+                // SAFETY: the op's own contract; the caller vouches for it.
+                unsafe { <vmi_native::Native as vmi_abi::$Group>::$name($($input),*) }
+            }
+        };
+    }
+
+    vmi_abi::ops!([natives]);
+}
 
 /// Defines functions of one `asm!` block each: name, arguments, result, text, operands, options.
 macro_rules! bare {
@@ -27,6 +53,9 @@ macro_rules! bare {
 }
 
 pub mod irq {
+    #[allow(unused_imports, reason = "every op of the group may stand below")]
+    pub use super::native::irq::*;
+
     bare! {
         save() -> flags: u64 { "pushfq", "pop {}"; out(reg) flags, } [nomem preserves_flags]
         restore(flags: u64) { "push {}", "popfq"; in(reg) flags, } []
@@ -38,6 +67,9 @@ pub mod irq {
 }
 
 pub mod cpu {
+    #[allow(unused_imports, reason = "every op of the group may stand below")]
+    pub use super::native::cpu::*;
+
     use core::arch::x86_64::CpuidResult;
 
     use vmi::Fault;
@@ -107,6 +139,9 @@ pub mod cpu {
 }
 
 pub mod mmu {
+    #[allow(unused_imports, reason = "every op of the group may stand below")]
+    pub use super::native::mmu::*;
+
     bare! {
         set_entry(entry: *mut u64, value: u64) { "mov [{}], {}"; in(reg) entry, in(reg) value, } [preserves_flags]
         flush_page(address: u64) { "invlpg [{}]"; in(reg) address, } [preserves_flags]
@@ -118,12 +153,18 @@ pub mod mmu {
 }
 
 pub mod apic {
+    #[allow(unused_imports, reason = "every op of the group may stand below")]
+    pub use super::native::apic::*;
+
     bare! {
         eoi() { "mov dword ptr [{}], 0"; in(reg) 0xfee0_00b0_u64, } [preserves_flags]
     }
 }
 
 pub mod io {
+    #[allow(unused_imports, reason = "every op of the group may stand below")]
+    pub use super::native::io::*;
+
     bare! {
         delay() { "out 0x80, al"; } [nomem preserves_flags]
         in8(port: u16) -> value: u8 { "in al, dx"; in("dx") port, out("al") value, } [nomem preserves_flags]

@@ -7,7 +7,7 @@
 use core::arch::naked_asm;
 
 use vmi::Op;
-use vmi_abi::{Cpu, Irq};
+use vmi_abi::{Cpu, Irq, columns};
 use vmi_native::Native;
 
 use crate::kernel::{
@@ -40,32 +40,28 @@ impl Registers {
     }
 }
 
-/// One leaf op: how to run it with given registers, and which registers it may change.
+/// One leaf op or note, and how to run it with given registers.
 struct Subject {
     op: Op,
     run: unsafe extern "sysv64" fn(&mut Registers),
-    outputs: &'static [&'static str],
 }
 
 macro_rules! subjects {
-    ([] $( $(#[$group_doc:meta])* $group:ident $Group:ident { $(
-        $(#[$doc:meta])* $number:literal $name:ident [$($unsafe:tt)?] $class:ident
-        ($($argument:ident: $type:ty = $in:tt),*) -> $result:ty = [$($out:ident: $register:literal $low:literal..$high:literal),*] $native:literal;
-    )* } )*) => {
+    ([] $( $(#[$group_doc:meta])* $group:ident $Group:ident { $( $(#[$doc:meta])* $name:ident $row:tt )* } )*) => {
         $( mod $group {
             #[allow(unused_imports, reason = "a group may hold no leaf op")]
-            use super::{Registers, naked_asm};
-            $( subject!($class $group $name); )*
+            use super::{Registers, columns, naked_asm};
+            $( columns!([subject] [class] $row $group $name); )*
         } )*
 
-        const SUBJECTS: [Option<Subject>; Op::COUNT] = [
-            $( $( entry!($class $group $name [$($register),*]), )* )*
-        ];
+        const SUBJECTS: &[Option<Subject>] = &[$( $( columns!([entry] [class] $row $group $name), )* )*];
     };
 }
 
 macro_rules! subject {
-    (leaf $group:ident $name:ident) => {
+    ($group:ident $name:ident call) => {};
+    ($group:ident $name:ident jump) => {};
+    ($group:ident $name:ident $class:ident) => {
         /// Loads the registers, runs the site with the direction flag set, stores the registers.
         #[unsafe(naked)]
         pub(super) unsafe extern "sysv64" fn $name(registers: &mut Registers) {
@@ -132,14 +128,18 @@ macro_rules! subject {
             )
         }
     };
-    ($class:ident $group:ident $name:ident) => {};
 }
 
 macro_rules! entry {
-    (leaf $group:ident $name:ident [$($register:literal),*]) => {
-        Some(Subject { op: vmi_abi::$group::$name::OP, run: $group::$name, outputs: &[$($register),*] })
+    ($group:ident $name:ident call) => {
+        None
     };
-    ($class:ident $group:ident $name:ident $outputs:tt) => { None };
+    ($group:ident $name:ident jump) => {
+        None
+    };
+    ($group:ident $name:ident $class:ident) => {
+        Some(Subject { op: vmi_abi::$group::$name::OP, run: $group::$name })
+    };
 }
 
 vmi_abi::ops!([subjects]);
@@ -171,7 +171,7 @@ fn keeps_its_contract(subject: &Subject) -> Result<(), Failure> {
     // SAFETY: the flags from before.
     unsafe { <Native as Irq>::restore(flags) };
     for ((name, before), after) in NAMES.iter().zip(before.0).zip(registers.0) {
-        if !subject.outputs.contains(name) {
+        if !subject.op.info().outputs.iter().any(|output| output.place.register == *name) {
             equal(name, after, before)?;
         }
     }

@@ -49,6 +49,14 @@ impl Keep for () {
     fn keep(self) {}
 }
 
+impl Keep for u128 {
+    #[inline(always)]
+    fn keep(self) {
+        (self as u64).keep();
+        ((self >> 64) as u64).keep();
+    }
+}
+
 impl Keep for CpuidResult {
     #[inline(always)]
     fn keep(self) {

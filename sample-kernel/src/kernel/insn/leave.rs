@@ -117,7 +117,7 @@ pub fn direct() {
 /// Leaves by a jump through the table.
 #[inline(always)]
 pub fn table() {
-    turn!("rsp" ["jmp qword ptr [rip + {table} + {place}]"] [table = sym TABLE, place = const offset_of!(Table, irq.leave),]);
+    turn!("rsp" ["jmp qword ptr [rip + {table} + {place}]"] [table = sym TABLE, place = const Table::offset(vmi_abi::irq::leave::OP),]);
 }
 
 /// Leaves by a jump through the table and a retpoline.
@@ -125,6 +125,6 @@ pub fn table() {
 pub fn retpoline() {
     turn!(
         "rsp" ["mov r11, [rip + {table} + {place}]", "jmp {retpoline}"]
-        [table = sym TABLE, place = const offset_of!(Table, irq.leave), retpoline = sym jump_by_return, out("r11") _,]
+        [table = sym TABLE, place = const Table::offset(vmi_abi::irq::leave::OP), retpoline = sym jump_by_return, out("r11") _,]
     );
 }

@@ -5,26 +5,27 @@
 
 use core::{
     arch::naked_asm,
-    fmt,
+    fmt, ptr, slice,
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
-use vmi::{Backend, CommandLine, Op, Platform, SiteCounts};
-use vmi_abi::{Class, EnableError, Leaf, Offer, Override, Overrides, Rank, Table, cpuid::Cpuid};
+use vmi::{Backend, Op, Platform, SiteCounts, patch::Records};
+use vmi_abi::{Class, EnableError, Leaf, Machine, Offer, Override, Rank, Replacements, Table, columns};
 use vmi_native::Native;
 
 use super::forms;
 use crate::kernel::{
     checks::PASSED,
+    console::line,
     tally::{Verdict, equal, holds},
 };
 
 /// How often the replacement of each op was called, by op number.
 static COUNTS: [AtomicU64; Op::COUNT] = [const { AtomicU64::new(0) }; Op::COUNT];
 
-/// A form in which replacements stand.
+/// In what manner ops are replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+enum Manner {
     /// Ordinary functions: of leaf ops in a thunk.
     Thunk,
     /// Naked functions.
@@ -35,13 +36,13 @@ enum Form {
     Nop,
 }
 
-/// The backend in one of its forms.
+/// The backend in one of its manners.
 #[derive(Debug)]
-pub struct Selftest(Form);
+pub struct Selftest(Manner);
 
-/// The backend in all its forms.
-pub static FORMS: [Selftest; 4] =
-    [Selftest(Form::Thunk), Selftest(Form::Naked), Selftest(Form::Inline), Selftest(Form::Nop)];
+/// The backend in all its manners.
+pub static MANNERS: [Selftest; 4] =
+    [Selftest(Manner::Thunk), Selftest(Manner::Naked), Selftest(Manner::Inline), Selftest(Manner::Nop)];
 
 /// Forgets how often replacements were called.
 pub fn forget_counts() {
@@ -76,52 +77,56 @@ fn look_at_convention() {
 /// Counts, and does what the native function does.
 enum Counted {}
 
-macro_rules! replacements {
-    ([] $( $(#[$group_doc:meta])* $group:ident $Group:ident { $(
-        $(#[$doc:meta])* $number:literal $name:ident [$($unsafe:tt)?] $class:ident
-        ($($argument:ident: $type:ty = $in:tt),*) -> $result:ty = $out:tt $native:literal;
-    )* } )*) => {
+macro_rules! counted {
+    ([] $( $(#[$group_doc:meta])* $group:ident $Group:ident { $( $(#[$doc:meta])* $name:ident $row:tt )* } )*) => {
         $(
             impl vmi_abi::$Group for Counted {
-                $( $($unsafe)? fn $name($($argument: $type),*) -> $result {
-                    COUNTS[$number].fetch_add(1, Relaxed);
-                    look_at_convention();
-                    // SAFETY: the op's own contract; the caller vouches for it.
-                    $($unsafe)? { <Native as vmi_abi::$Group>::$name($($argument),*) }
-                } )*
+                $( columns!([method] [class safety inputs result number] $row $Group $name); )*
             }
 
             mod $group {
                 #[allow(unused_imports, reason = "a group may hold no leaf op")]
-                use super::{COUNTS, naked_asm};
-                $( naked!($class $name $number ($($argument: $type = $in),*) $out $native); )*
+                use super::{COUNTS, columns, naked_asm};
+                $( columns!([naked] [class number inputs outputs native fill] $row $name); )*
             }
         )*
 
         /// Every op in a naked function: call ops, whose contract an ordinary function keeps, as in `thunks`.
-        fn naked() -> Overrides {
+        fn naked() -> Replacements {
             let mut all = thunks();
-            $( $( naked_override!($class all $group $name); )* )*
+            $( $( columns!([naked_override] [class] $row all $group $name); )* )*
             all
         }
     };
 }
 
+macro_rules! method {
+    ($Group:ident $name:ident jump $($rest:tt)*) => {};
+    ($Group:ident $name:ident $class:ident [$($unsafe:tt)?] ($($input:ident: $type:ty = $places:tt),*) ($result:ty) $number:literal) => {
+        $($unsafe)? fn $name($($input: $type),*) -> $result {
+            COUNTS[$number].fetch_add(1, Relaxed);
+            look_at_convention();
+            // SAFETY: the op's own contract; the caller vouches for it.
+            $($unsafe)? { <Native as vmi_abi::$Group>::$name($($input),*) }
+        }
+    };
+}
+
 macro_rules! naked {
-    (call $($rest:tt)*) => {};
+    ($name:ident call $($rest:tt)*) => {};
     // The argument lies above the return address, and goes away with it.
-    (leaf $name:ident $number:literal ($argument:ident: $type:ty = ["stack" $($bits:tt)*]) $out:tt $native:literal) => {
+    ($name:ident leaf $number:literal ($argument:ident: $type:ty = ["stack" $($bits:tt)*]) $out:tt $native:literal $fill:literal) => {
         naked!(@function $name $number, "push qword ptr [rsp + 8]", $native, "ret 8");
     };
     // The result takes the return address's place, which moves down.
-    (leaf $name:ident $number:literal () [$out:ident: "stack" $($bits:tt)*] $native:literal) => {
+    ($name:ident leaf $number:literal () [$out:ident: "stack" $($bits:tt)*] $native:literal $fill:literal) => {
         naked!(@function $name $number, "push qword ptr [rsp]", $native, "pop qword ptr [rsp + 8]", "ret");
     };
-    (leaf $name:ident $number:literal $arguments:tt $out:tt $native:literal) => {
-        naked!(@function $name $number, vmi::__label!(), vmi::__prefixed!($native $out), vmi::__fixup!($out), "ret");
-    };
-    (jump $name:ident $number:literal $arguments:tt $out:tt $native:literal) => {
+    ($name:ident jump $number:literal $arguments:tt $out:tt $native:literal $fill:literal) => {
         naked!(@function $name $number, $native);
+    };
+    ($name:ident $class:ident $number:literal $arguments:tt $out:tt $native:literal $fill:literal) => {
+        naked!(@function $name $number, vmi_native::__native_text!($class $number $native $fill $out), "ret");
     };
     (@function $name:ident $number:literal, $($line:expr),*) => {
         #[unsafe(naked)]
@@ -132,28 +137,29 @@ macro_rules! naked {
 }
 
 macro_rules! naked_override {
-    (call $all:ident $group:ident $name:ident) => {};
-    ($class:ident $all:ident $group:ident $name:ident) => {
+    ($all:ident $group:ident $name:ident call) => {};
+    ($all:ident $group:ident $name:ident $class:ident) => {
         // SAFETY: the function counts, which changes flags only, and does what the native instruction does.
-        $all.$group.$name = Override::Call(unsafe { Leaf::promise($group::$name) });
+        let function = unsafe { Leaf::promise($group::$name) };
+        $all.set::<vmi_abi::$group::$name>(Override::Call(function));
     };
 }
 
-vmi_abi::ops!([replacements]);
+vmi_abi::ops!([counted]);
 
 /// Every op in an ordinary function; a jump, which no function can be, in a naked one.
-fn thunks() -> Overrides {
-    let mut all = vmi_abi::overrides_of!(Counted);
+fn thunks() -> Replacements {
+    let mut all = vmi_abi::replacements_of!(Counted);
     // SAFETY: the function counts, which changes flags only, and does what the native instruction does.
-    all.irq.leave = Override::Call(unsafe { Leaf::promise(irq::leave) });
+    all.set::<vmi_abi::irq::leave>(Override::Call(unsafe { Leaf::promise(irq::leave) }));
     all
 }
 
 /// Nothing where the machine needs nothing; the rest stays.
-fn nops() -> Overrides {
-    let mut some = Overrides::KEEP;
-    some.cpu.relax = Override::Nop;
-    some.io.delay = Override::Nop;
+fn nops() -> Replacements {
+    let mut some = Replacements::KEEP;
+    some.set::<vmi_abi::cpu::relax>(Override::Nop);
+    some.set::<vmi_abi::io::delay>(Override::Nop);
     some
 }
 
@@ -161,29 +167,42 @@ impl Selftest {
     /// Returns the name of the phase in which this form is checked.
     pub fn phase(&self) -> &'static str {
         match self.0 {
-            Form::Thunk => "thunk",
-            Form::Naked => "naked",
-            Form::Inline => "inline",
-            Form::Nop => "nop",
+            Manner::Thunk => "thunk",
+            Manner::Naked => "naked",
+            Manner::Inline => "inline",
+            Manner::Nop => "nop",
         }
     }
 
     /// Tells whether every site stands in this form.
     pub fn edited(&self, sites: &SiteCounts) -> Verdict {
         match self.0 {
-            Form::Thunk | Form::Naked => {
+            Manner::Thunk | Manner::Naked => {
                 equal("sites edited into calls", sites.call as u64, sites.total as u64)?
             }
-            Form::Inline => {
+            Manner::Inline => {
                 equal("sites left native", sites.native as u64, 0_u64)?;
                 holds("sites edited into instructions", sites.inline > sites.call)?;
             }
-            Form::Nop => {
+            Manner::Nop => {
                 holds("sites edited into nothing", sites.nop > 0)?;
                 equal("sites edited into something", (sites.call + sites.inline) as u64, 0_u64)?;
             }
         }
         Ok(PASSED)
+    }
+
+    /// Prints what stands in the first site of each op now.
+    pub fn print_sites(&self) {
+        let Ok(records) = Records::of_image() else { return };
+        for op in Op::all() {
+            let mut sites = records.iter().filter(|(_, record)| record.op == op.number());
+            let Some((address, record)) = sites.next() else { continue };
+            let site = ptr::with_exposed_provenance::<u8>(address);
+            // SAFETY: the record is one that `init` found good: these bytes are text.
+            let bytes = unsafe { slice::from_raw_parts(site, record.len.into()) };
+            line!("site {} {op} {bytes:02x?}", self.phase());
+        }
     }
 
     /// Tells whether every replacement that is a function was called: the power switch is not for the middle of a run.
@@ -192,9 +211,9 @@ impl Selftest {
         for op in Op::all().filter(|op| !op.name().starts_with("power::")) {
             let called = COUNTS[usize::from(op.number())].load(Relaxed) > 0;
             let expected = match self.0 {
-                Form::Thunk | Form::Naked => true,
-                Form::Inline => op.class() == Class::Call && op != vmi_abi::irq::wait::OP,
-                Form::Nop => false,
+                Manner::Thunk | Manner::Naked => true,
+                Manner::Inline => op.class() == Class::Call,
+                Manner::Nop => false,
             };
             equal(op.name(), called, expected)?;
         }
@@ -208,16 +227,16 @@ unsafe impl Backend for Selftest {
         "selftest"
     }
 
-    fn probe(&self, _: &Cpuid<'_>) -> Result<Offer, &'static str> {
+    fn probe(&self, _: &Machine<'_>) -> Result<Offer, &'static str> {
         Ok(Offer { rank: Rank::FORCED, features: 0, hints: 0, base_leaf: 0 })
     }
 
-    fn overrides(&self, _: &Offer, _: CommandLine<'_>) -> Overrides {
+    fn replacements(&self, _: &Offer, _: &Machine<'_>) -> Replacements {
         match self.0 {
-            Form::Thunk => thunks(),
-            Form::Naked => naked(),
-            Form::Inline => forms::inline_over(thunks()),
-            Form::Nop => nops(),
+            Manner::Thunk => thunks(),
+            Manner::Naked => naked(),
+            Manner::Inline => forms::inline_over(thunks()),
+            Manner::Nop => nops(),
         }
     }
 
@@ -225,7 +244,13 @@ unsafe impl Backend for Selftest {
         write!(f, "{}", self.phase())
     }
 
-    unsafe fn enable(&self, _: &Offer, _: &dyn Platform, _: &'static Table) -> Result<(), EnableError> {
+    unsafe fn enable(
+        &self,
+        _: &Offer,
+        _: &Machine<'_>,
+        _: &dyn Platform,
+        _: &'static Table,
+    ) -> Result<(), EnableError> {
         Ok(())
     }
 

@@ -4,7 +4,7 @@
 #![expect(unsafe_code)]
 
 use vmi_abi::{Io, port_call::CALLS_MAX};
-use vmi_kvm_backend::port_call::{Caller, Error};
+use vmi_host_backend::port_call::{Caller, Error};
 use vmi_native::Native;
 
 use super::{Check, done, effect::soon, statistics};

@@ -4,7 +4,7 @@
 #![expect(unsafe_code)]
 
 use vmi_abi::port_call::{Call, Number, Status};
-use vmi_kvm_backend::port_call::{Caller, Error};
+use vmi_host_backend::port_call::{Caller, Error};
 
 use super::{Check, done, statistics};
 use crate::kernel::{

@@ -6,18 +6,19 @@
 use core::sync::atomic::{Ordering::SeqCst, compiler_fence};
 
 use vmi_abi::{
-    Cpu, Io,
+    Io,
     port_call::{
         Announcement, CALLS_MAX, Call, Features, Header, MAGIC, Number, Status, Version, block_bytes,
     },
 };
-use vmi_kvm_backend::port_call::Caller;
+use vmi_host_backend::port_call::Caller;
 use vmi_native::Native;
 
 use super::{Check, done, effect::soon, statistics};
 use crate::kernel::{
     checks::PASSED,
     paging::Page,
+    platform::machine,
     tally::{Failure, Verdict, equal, holds, present},
 };
 
@@ -87,7 +88,7 @@ fn header(count: usize) -> Header {
 }
 
 fn announcement() -> Result<Announcement, Failure> {
-    present("the interface is announced", Announcement::find(&<Native as Cpu>::cpuid))
+    present("the interface is announced", Announcement::find(&machine()))
 }
 
 /// Sends the block.

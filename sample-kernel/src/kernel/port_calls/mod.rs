@@ -10,16 +10,12 @@ mod hostile;
 use core::fmt;
 
 use vmi::Platform;
-use vmi_abi::{
-    Cpu,
-    port_call::{CALLS_MAX, Statistics},
-};
-use vmi_kvm_backend::port_call::{Announced, Block, Caller, Error};
-use vmi_native::Native;
+use vmi_abi::port_call::{CALLS_MAX, Statistics};
+use vmi_host_backend::port_call::{Announced, Block, Caller, Error};
 
 use super::{
     console::line,
-    platform::PLATFORM,
+    platform::{PLATFORM, machine},
     tally::{Failure, Tally, Verdict, present},
 };
 
@@ -101,7 +97,7 @@ impl fmt::Display for Why {
 }
 
 fn open() -> Result<Caller, Why> {
-    let announced = Announced::detect(&<Native as Cpu>::cpuid).ok_or(Why::NotAnnounced)?;
+    let announced = Announced::detect(&machine()).ok_or(Why::NotAnnounced)?;
     let physical = PLATFORM.get().physical_address(BLOCK.address());
     // SAFETY: ring 0, on the CPU just asked; the image is loaded in one piece, at these addresses.
     unsafe { announced.open(&BLOCK, physical) }.map_err(Why::Failed)

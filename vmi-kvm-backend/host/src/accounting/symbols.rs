@@ -6,7 +6,7 @@ use std::path::Path;
 
 use object::read::elf::{ElfFile64, ProgramHeader};
 use object::{Endianness, Object, ObjectSection, ObjectSymbol, ReadCache, SymbolKind};
-use vmi_abi::{Op, Site};
+use vmi_abi::{Op, SiteRecord};
 
 use super::statistics::Place;
 
@@ -82,7 +82,8 @@ impl Symbols {
 /// Reads the records of the sites, as far as they make sense.
 fn sites(section: u64, bytes: &[u8]) -> Vec<(u64, u64, &'static str)> {
     let names: HashMap<u16, &'static str> = Op::all().map(|op| (op.number(), op.name())).collect();
-    let records = bytes.chunks_exact(size_of::<Site>()).zip((section..).step_by(size_of::<Site>()));
+    let records =
+        bytes.chunks_exact(size_of::<SiteRecord>()).zip((section..).step_by(size_of::<SiteRecord>()));
     let site = |(record, at): (&[u8], u64)| {
         let offset = i32::from_le_bytes(record[..4].try_into().ok()?);
         let op = names.get(&u16::from_le_bytes(record[4..6].try_into().ok()?))?;

@@ -16,9 +16,11 @@ use rustix::{
     fs::{MemfdFlags, ftruncate, memfd_create},
     mm::{MapFlags, ProtFlags, mmap, mmap_anonymous, munmap},
 };
-use vmi_abi::{Erased, Op, Platform, cpu, irq, mmu};
+use vmi_abi::{Op, Override, SiteRecord, Text, cpu, irq, mmu};
 
-use super::{Form, Plan, Records, Site, inline, natives, text};
+use vmi_native::NativeForm;
+
+use super::{Encoding, Plan, Records, inline, natives, replacements, text};
 
 const PAGE: usize = 4096;
 /// Per page of the text, the frame that holds it: neighbours in the text are none in memory.
@@ -38,12 +40,12 @@ struct Aliased {
 unsafe impl Sync for Aliased {}
 
 // SAFETY: the text is this mapping's own; nobody executes it.
-unsafe impl Platform for Aliased {
-    fn text(&self) -> &[Range<*const u8>] {
+unsafe impl Text for Aliased {
+    fn ranges(&self) -> &[Range<*const u8>] {
         &self.text
     }
 
-    unsafe fn write_text(&self, place: *mut u8, mut bytes: &[u8]) {
+    unsafe fn write(&self, place: *mut u8, mut bytes: &[u8]) {
         let mut at = place.addr() - self.text[0].start.addr();
         self.across.fetch_add(usize::from(at / PAGE != (at + bytes.len() - 1) / PAGE), Relaxed);
         while !bytes.is_empty() {
@@ -56,10 +58,6 @@ unsafe impl Platform for Aliased {
             });
             (at, bytes) = (at + in_page.len(), rest);
         }
-    }
-
-    fn physical_address(&self, pointer: *const u8) -> u64 {
-        pointer.addr() as u64
     }
 }
 
@@ -95,16 +93,16 @@ impl Aliased {
     }
 
     /// Makes the site of an op at an offset in the text, and its record.
-    fn site(&self, op: Op, at: usize) -> &[Site] {
+    fn site(&self, op: Op, at: usize) -> &[SiteRecord] {
         let start = self.text[0].start.addr();
-        let form = Form::native(op, natives(start)[usize::from(op.number())]);
+        let form = Encoding::native(op.class(), NativeForm::of(op), natives(start)(op));
         let place = ptr::with_exposed_provenance_mut(start + at);
         // SAFETY: the writer writes to its own mapping.
-        unsafe { self.write_text(place, &form.text.at(start + at).to_le_bytes()[..LEN]) };
-        let record = self.start.cast::<Site>();
+        unsafe { self.write(place, &form.code.at(start + at).to_le_bytes()[..LEN]) };
+        let record = self.start.cast::<SiteRecord>();
         let offset = (PAGE + at) as i32;
         // SAFETY: the page of records is writable, and no earlier record is looked at any more.
-        unsafe { record.write(Site { offset, op: op.number(), len: LEN as u8, reserved: 0 }) };
+        unsafe { record.write(SiteRecord { offset, op: op.number(), len: LEN as u8, reserved: 0 }) };
         // SAFETY: the record just written.
         unsafe { slice::from_raw_parts(record, 1) }
     }
@@ -127,7 +125,7 @@ impl Drop for Aliased {
 fn row_21_a_site_across_pages_that_are_written_one_at_a_time() {
     for in_first in 1..LEN {
         for (op, with) in [
-            (irq::disable::OP, Erased::Nop),
+            (irq::disable::OP, Override::Nop),
             (cpu::cycles::OP, inline(&[0x2e, 0x2e, 0x2e, 0x0f, 0x31])),
             (mmu::flush_local::OP, inline(&[0x2e, 0x2e, 0x2e, 0x2e, 0xf4])),
         ] {
@@ -135,9 +133,8 @@ fn row_21_a_site_across_pages_that_are_written_one_at_a_time() {
             let at = PAGE - in_first;
             let records = Records::of_slice(aliased.site(op, at));
             let original = aliased.bytes();
-            let mut all = [Erased::Keep; Op::COUNT];
-            all[usize::from(op.number())] = with;
-            let plan = Plan::of(&natives(aliased.text[0].start.addr()), &all).unwrap();
+            let natives = natives(aliased.text[0].start.addr());
+            let plan = Plan::of(natives, &replacements(&[(op, with)])).unwrap();
             let sites = plan.validate(records, &aliased).unwrap();
             aliased.across.store(0, Relaxed);
             // SAFETY: the text is this test's own, and nobody executes it.
@@ -145,7 +142,7 @@ fn row_21_a_site_across_pages_that_are_written_one_at_a_time() {
             assert_eq!(aliased.across.load(Relaxed), 1, "the site is written at once");
             let mut expected = original.clone();
             expected[at..at + LEN].copy_from_slice(match with {
-                Erased::Inline(ref code) => code.as_slice(),
+                Override::Inline(ref code) => code.as_slice(),
                 _ => &[0x0f, 0x1f, 0x44, 0, 0],
             });
             assert!(aliased.bytes() == expected, "{op}, {in_first} bytes in the first page");

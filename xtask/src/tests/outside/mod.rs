@@ -52,7 +52,7 @@ fn a_kernel_of_a_few_lines(context: &mut Context) -> Result<Outcome> {
     for host in Host::gates() {
         let report = judge(&Boot::new(host, &image).run()?)?;
         let expected = if host.place == Place::Rig { "kvm" } else { "native" };
-        ensure!(report.backend.as_deref() == Some(expected), "{host}: {:?}", report.backend);
+        ensure!(report.backend() == Some(expected), "{host}: {:?}", report.backend());
     }
     Ok(Outcome::Passed)
 }

@@ -1,4 +1,4 @@
-//! Leaf ops from the caller's side: an `asm!` block with the operands where the register contract has them.
+//! Ops from the caller's side: an `asm!` block with the operands where the op's contract has them.
 
 /// Expands to an `asm!` block that runs a text with the operands of a leaf op in their places, and to the op's result.
 ///
@@ -19,7 +19,7 @@ macro_rules! __leaf_asm {
         $crate::__leaf_asm!(@asm
             "push {stack}",
             $($text,)*
-            stack = in(reg) $crate::Word::to_bits($argument) as u64,
+            stack = in(reg) $crate::Value::to_bits($argument) as u64,
             $($named)*
             $($clobbers)*
         )
@@ -32,7 +32,7 @@ macro_rules! __leaf_asm {
         // `clobber_abi` allows no register of the compiler's choice as output.
         #[cfg(target_feature = "sse")]
         $crate::__leaf_asm!(@asm $($text,)* "pop rax", $($named)* lateout("rax") $out, $($clobbers)*);
-        <$result as $crate::Word>::from_bits($out.into())
+        <$result as $crate::Value>::from_bits($out.into())
     }};
     ($text:tt $named:tt $clobbers:tt ($($argument:ident: $type:ty = $places:tt),*) -> $result:ty = $outputs:tt) => {
         $crate::__leaf_asm!(@inputs [] [$($argument $places)*] $text $named $clobbers $result, $outputs)
@@ -44,27 +44,27 @@ macro_rules! __leaf_asm {
     };
     (@inputs [$($done:tt)*] [$argument:ident ["rax" 0..8] $($rest:tt)*] $($then:tt)*) => {
         $crate::__leaf_asm!(@inputs
-            [$($done)* in("al") $crate::Word::to_bits($argument) as u8,]
+            [$($done)* in("al") $crate::Value::to_bits($argument) as u8,]
             [$($rest)*] $($then)*)
     };
     (@inputs [$($done:tt)*] [$argument:ident [$register:tt 0..16] $($rest:tt)*] $($then:tt)*) => {
         $crate::__leaf_asm!(@inputs
-            [$($done)* in($register) $crate::Word::to_bits($argument) as u16,]
+            [$($done)* in($register) $crate::Value::to_bits($argument) as u16,]
             [$($rest)*] $($then)*)
     };
     (@inputs [$($done:tt)*] [$argument:ident [$register:tt 0..32 $(, $($more:tt)*)?] $($rest:tt)*] $($then:tt)*) => {
         $crate::__leaf_asm!(@inputs
-            [$($done)* in($register) $crate::Word::to_bits($argument) as u32,]
+            [$($done)* in($register) $crate::Value::to_bits($argument) as u32,]
             [$argument [$($($more)*)?] $($rest)*] $($then)*)
     };
     (@inputs [$($done:tt)*] [$argument:ident [$register:tt 32..64] $($rest:tt)*] $($then:tt)*) => {
         $crate::__leaf_asm!(@inputs
-            [$($done)* in($register) ($crate::Word::to_bits($argument) >> 32) as u32,]
+            [$($done)* in($register) ($crate::Value::to_bits($argument) >> 32) as u32,]
             [$($rest)*] $($then)*)
     };
     (@inputs [$($done:tt)*] [$argument:ident [$register:tt 0..64] $($rest:tt)*] $($then:tt)*) => {
         $crate::__leaf_asm!(@inputs
-            [$($done)* in($register) $crate::Word::to_bits($argument) as u64,]
+            [$($done)* in($register) $crate::Value::to_bits($argument) as u64,]
             [$($rest)*] $($then)*)
     };
     (@inputs $done:tt [] $text:tt $named:tt $clobbers:tt $result:ty, $outputs:tt) => {
@@ -89,13 +89,13 @@ macro_rules! __leaf_asm {
             lateout($ra) $a, out("rsi") $b, $( lateout($register) $out, )*
             $($clobbers)*
         );
-        <$result as $crate::Word>::from_bits(
+        <$result as $crate::Value>::from_bits(
             u128::from($a) << $a_low | u128::from($b) << $b_low $( | u128::from($out) << $low )*
         )
     }};
     // The last is a fault flag, which is clear unless the text sets it; the others are below its bit.
     (@outputs [$($text:expr),*] [$($named:tt)*] [$($clobbers:tt)*] [$($inputs:tt)*] $result:ty,
-        [$($out:ident $register:tt $low:literal)*] [fault: "rsi" $fault_low:literal..$fault_high:literal]) => {{
+        [$($out:ident $register:tt $low:literal $high:literal)*] [fault: "rsi" $fault_low:literal..$fault_high:literal]) => {{
         $( let $out: u64; )*
         let fault: u64;
         $crate::__leaf_asm!(@asm
@@ -107,18 +107,23 @@ macro_rules! __leaf_asm {
             $($clobbers)*
         );
         let value = (0_u128 $( | u128::from($out) << $low )*) & ((1 << $fault_low) - 1);
-        <$result as $crate::Word>::from_bits(u128::from(fault) << $fault_low | value)
+        <$result as $crate::Value>::from_bits(u128::from(fault) << $fault_low | value)
     }};
     (@outputs $text:tt $named:tt $clobbers:tt $inputs:tt $result:ty,
         [$($done:tt)*] [$out:ident: $register:tt $low:literal..$high:literal $(, $($rest:tt)*)?]) => {
         $crate::__leaf_asm!(@outputs $text $named $clobbers $inputs $result,
-            [$($done)* $out $register $low] [$($($rest)*)?])
+            [$($done)* $out $register $low $high] [$($($rest)*)?])
     };
     (@outputs [$($text:expr),*] [$($named:tt)*] [$($clobbers:tt)*] [$($inputs:tt)*] $result:ty,
-        [$($out:ident $register:tt $low:literal)*] []) => {{
+        [$($out:ident $register:tt $low:literal $high:literal)*] []) => {{
         $( let $out: u64; )*
         $crate::__leaf_asm!(@asm $($text,)* $($named)* $($inputs)* $( lateout($register) $out, )* $($clobbers)*);
-        <$result as $crate::Word>::from_bits(0 $( | u128::from($out) << $low )*)
+        $( if $high - $low == 32 {
+            // SAFETY: the instruction leaves the upper half of the register 0, and so does what replaces it, by the
+            // contract of `Leaf::promise`.
+            unsafe { ::core::hint::assert_unchecked($out <= 0xffff_ffff) };
+        } )*
+        <$result as $crate::Value>::from_bits(0 $( | u128::from($out) << $low )*)
     }};
     (@u32 $out:ident) => { u32 };
     (@asm $($template_and_operands:tt)*) => {
@@ -133,4 +138,45 @@ macro_rules! __leaf_asm {
             )
         }
     };
+}
+
+/// Expands to an `asm!` block that runs a text with the operands of a call op where the `sysv64` convention has them, and
+/// to the op's result.
+///
+/// ```text
+/// __call_asm!([text, ...] [named operands,] [clobbers,] (argument: type = []) -> type)
+/// ```
+///
+/// It has no `nostack` anywhere, because the functions called expect an aligned stack.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __call_asm {
+    ($text:tt $named:tt $clobbers:tt ($($argument:ident: $type:ty = []),*) -> $result:ty) => {
+        $crate::__call_asm!(@inputs $text $named $clobbers $result, []
+            [$($argument)*] ["rdi" "rsi" "rdx" "rcx" "r8" "r9"])
+    };
+    (@inputs $text:tt $named:tt $clobbers:tt $result:ty, [$($done:tt)*]
+        [$argument:ident $($more:ident)*] [$register:literal $($registers:literal)*]) => {
+        $crate::__call_asm!(@inputs $text $named $clobbers $result,
+            [$($done)* in($register) $crate::Value::to_bits($argument) as u64,]
+            [$($more)*] [$($registers)*])
+    };
+    (@inputs [$($text:expr),*] [$($named:tt)*] [$($clobbers:tt)*] $result:ty, [$($inputs:tt)*] [] $registers:tt) => {{
+        let (low, high): (u64, u64);
+        // SAFETY: the function called keeps the convention; the caller of the function around this vouches for the op's
+        // own contract.
+        unsafe {
+            ::core::arch::asm!(
+                $($text,)*
+                $($named)*
+                $($inputs)*
+                lateout("rax") low,
+                lateout("rdx") high,
+                $($clobbers)*
+                clobber_abi("sysv64"),
+            )
+        }
+        let _ = high;
+        <$result as $crate::Value>::from_bits(u128::from(high) << 64 | u128::from(low))
+    }};
 }

@@ -4,7 +4,7 @@
 #![expect(unsafe_code)]
 
 use vmi_abi::{
-    cpuid::Cpuid,
+    Machine,
     port_call::{Announcement, CALLS_MAX, Features, PAGE_BYTES},
 };
 
@@ -20,8 +20,8 @@ pub(crate) type Out = unsafe fn(port: u16, value: u32);
 
 impl Announced {
     /// Reads CPUID; `None` where no host speaks VMI, where it speaks another major version, or takes no call.
-    pub fn detect(cpuid: &Cpuid<'_>) -> Option<Self> {
-        let announcement = Announcement::find(cpuid)?;
+    pub fn detect(machine: &Machine<'_>) -> Option<Self> {
+        let announcement = Announcement::find(machine)?;
         let speaks = announcement.version.is_known() && announcement.calls_max > 0;
         speaks.then_some(Self(announcement))
     }

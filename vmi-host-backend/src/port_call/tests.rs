@@ -6,7 +6,10 @@
 use std::{boxed::Box, cell::RefCell, string::ToString, vec, vec::Vec};
 
 use proptest::prelude::*;
-use vmi_abi::port_call::{Announcement, Call, Features, Header, MAGIC, Number, Status, Version};
+use vmi_abi::{
+    CommandLine, Machine,
+    port_call::{Announcement, Call, Features, Header, MAGIC, Number, Status, Version},
+};
 
 use super::{Announced, Block, CALLS_OF_PAGE, Caller, Error, block::View};
 
@@ -26,9 +29,8 @@ fn announcement() -> Announcement {
 
 fn detect(announcement: Announcement) -> Option<Announced> {
     let leaves = announcement.leaves(0x4000_0100);
-    Announced::detect(&|leaf, _| {
-        leaves.iter().find(|known| known.0 == leaf).map_or(leaves[2].1, |known| known.1)
-    })
+    let cpuid = |leaf, _| leaves.iter().find(|known| known.0 == leaf).map_or(leaves[2].1, |known| known.1);
+    Announced::detect(&Machine::new(&cpuid, CommandLine::default()))
 }
 
 type Host = Box<dyn FnMut(u16, u32)>;
@@ -75,7 +77,8 @@ fn a_host_of_another_version_is_refused() {
     }
     assert!(detect(Announcement { version: Version::from_bits(0x0001_0009), ..announcement() }).is_some());
     assert_eq!(detect(Announcement { calls_max: 0, ..announcement() }), None);
-    assert_eq!(Announced::detect(&|_, _| announcement().leaves(0x4000_0000)[2].1), None);
+    let cpuid = |_, _| announcement().leaves(0x4000_0000)[2].1;
+    assert_eq!(Announced::detect(&Machine::new(&cpuid, CommandLine::default())), None);
 }
 
 #[test]

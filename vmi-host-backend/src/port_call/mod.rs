@@ -1,16 +1,17 @@
-//! Calls to a VMI host, beside KVM's own hypercalls: many in one exit, and what needs no answer without one.
+//! Calls to a VMI host: many in one exit, and what needs no answer without one.
 //!
 //! [`vmi_abi::port_call`] is what both sides agree on. A kernel asks whether its host speaks it, gives each CPU a
 //! [`Block`] of memory, and calls:
 //!
 //! ```no_run
-//! use vmi_kvm_backend::port_call::{Announced, Block, CALLS_OF_PAGE};
+//! use vmi_abi::{CommandLine, Machine};
+//! use vmi_host_backend::port_call::{Announced, Block, CALLS_OF_PAGE};
 //!
 //! static BLOCK: Block<CALLS_OF_PAGE> = Block::new();
 //!
 //! # fn cpuid(leaf: u32, subleaf: u32) -> core::arch::x86_64::CpuidResult { unimplemented!() }
 //! # fn physical_address(pointer: *const u8) -> u64 { unimplemented!() }
-//! let Some(announced) = Announced::detect(&cpuid) else { return };
+//! let Some(announced) = Announced::detect(&Machine::new(&cpuid, CommandLine::default())) else { return };
 //! // SAFETY: ring 0 of the machine whose CPUID this is, at the block's own address.
 //! let Ok(host) = (unsafe { announced.open(&BLOCK, physical_address(BLOCK.address())) }) else { return };
 //! if host.console_line(b"one line, one exit").is_err() {
@@ -27,12 +28,8 @@ mod batch;
 mod block;
 mod calls;
 mod error;
-pub(crate) mod own;
 #[cfg(test)]
 mod tests;
-
-/// The word on the kernel's command line that has the backend make no VMI calls. A kernel's own calls are its own.
-pub(crate) const OFF: &str = "no-vmi";
 
 pub use announced::Announced;
 pub use batch::{Answers, Batch};

@@ -3,7 +3,7 @@
 /// Where an op stands in the image: one record of section `vmi_sites`, in ascending order of the place.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Site {
+pub struct SiteRecord {
     /// Distance in bytes from this record to the first byte of the site.
     pub offset: i32,
     /// Number of the op.
@@ -14,10 +14,10 @@ pub struct Site {
     pub reserved: u8,
 }
 
-const _: () = assert!(size_of::<Site>() == 8 && align_of::<Site>() == 4);
-const _: () = assert!(core::mem::offset_of!(Site, op) == 4);
-const _: () = assert!(core::mem::offset_of!(Site, len) == 6);
-const _: () = assert!(core::mem::offset_of!(Site, reserved) == 7);
+const _: () = assert!(size_of::<SiteRecord>() == 8 && align_of::<SiteRecord>() == 4);
+const _: () = assert!(core::mem::offset_of!(SiteRecord, op) == 4);
+const _: () = assert!(core::mem::offset_of!(SiteRecord, len) == 6);
+const _: () = assert!(core::mem::offset_of!(SiteRecord, reserved) == 7);
 
 /// Bytes of the shortest site: a near `call` or `jmp` fits.
 pub const SITE_LEN_MIN: usize = 5;

@@ -1,10 +1,10 @@
-//! How a value travels in the registers of a leaf op.
+//! How a value travels in the registers of an op.
 
 use core::arch::x86_64::CpuidResult;
 
-/// A value that the register contract of a leaf op can carry: an image of up to 128 bits, cut into registers by
-/// the bit ranges of the op list.
-pub trait Word: Sized {
+/// A value that registers can carry: an image of up to 128 bits, cut into registers by
+/// the bit ranges of the op list (a call op returns the low half in rax and the high one in rdx).
+pub trait Value: Sized {
     /// Returns the image.
     fn to_bits(self) -> u128;
     /// Returns the value of an image; bits above the value's width are ignored.
@@ -26,7 +26,7 @@ impl core::error::Error for Fault {}
 /// The bit of the image that says the access faulted; the value lies below it.
 const FAULT: u128 = 1 << 64;
 
-impl Word for () {
+impl Value for () {
     #[inline(always)]
     fn to_bits(self) -> u128 {
         0
@@ -37,7 +37,7 @@ impl Word for () {
 
 macro_rules! integers {
     ($($integer:ty)*) => { $(
-        impl Word for $integer {
+        impl Value for $integer {
             #[inline(always)]
             fn to_bits(self) -> u128 {
                 self as u128
@@ -49,9 +49,9 @@ macro_rules! integers {
         }
     )* };
 }
-integers!(u8 u16 u32 u64);
+integers!(u8 u16 u32 u64 u128);
 
-impl<T> Word for *mut T {
+impl<T> Value for *mut T {
     #[inline(always)]
     fn to_bits(self) -> u128 {
         self as usize as u128
@@ -62,7 +62,7 @@ impl<T> Word for *mut T {
     }
 }
 
-impl<T: Word> Word for Result<T, Fault> {
+impl<T: Value> Value for Result<T, Fault> {
     #[inline(always)]
     fn to_bits(self) -> u128 {
         match self {
@@ -77,7 +77,7 @@ impl<T: Word> Word for Result<T, Fault> {
 }
 
 /// eax, ebx, ecx and edx, from the lowest bit up.
-impl Word for CpuidResult {
+impl Value for CpuidResult {
     #[inline(always)]
     fn to_bits(self) -> u128 {
         u128::from(self.eax)
