@@ -12,6 +12,9 @@ use crate::machine::Config;
 
 /// The heading under which the options for a bad host stand.
 const BAD: &str = "Bad host";
+/// What can be left out.
+const WITHOUT: &str =
+    "Leave out: serial, wide-serial (of it, all but bytes),\nexit, reset, power, pvpanic, rtc";
 /// The ways in which the clock page can be spoiled.
 const CLOCK_FAULTS: &str = "odd|torn|back|shift=N|zero|future|paused|apart|stale";
 
@@ -39,8 +42,7 @@ pub struct Options {
     /// A further module; may be given again
     #[arg(long, value_name = "FILE")]
     module: Vec<PathBuf>,
-    /// Leave out: serial, wide-serial, exit, reset, power, pvpanic, rtc
-    #[arg(long, value_name = "DEVICE")]
+    #[arg(long, value_name = "DEVICE", help = WITHOUT)]
     without: Vec<Name>,
     /// End the guest after so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
