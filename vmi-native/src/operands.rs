@@ -156,7 +156,7 @@ macro_rules! __call_asm {
             [$($argument)*] ["rdi" "rsi" "rdx" "rcx" "r8" "r9"])
     };
     (@inputs $text:tt $named:tt $clobbers:tt $result:ty, [$($done:tt)*]
-        [$argument:ident $($more:ident)*] [$register:literal $($registers:literal)*]) => {
+        [$argument:ident $($more:ident)*] [$register:tt $($registers:tt)*]) => {
         $crate::__call_asm!(@inputs $text $named $clobbers $result,
             [$($done)* in($register) $crate::Value::to_bits($argument) as u64,]
             [$($more)*] [$($registers)*])
