@@ -21,7 +21,7 @@ use super::{
 };
 
 /// The backends that the kernel links.
-static BACKENDS: [&dyn Backend; 2] = [&vmi_kvm_backend::BACKEND, &vmi_host_backend::BACKEND];
+pub static BACKENDS: &[&dyn Backend] = &include!(concat!(env!("OUT_DIR"), "/backends.rs"));
 
 /// Runs what the command line asks for, prints the summary and ends the run:
 ///
@@ -56,7 +56,7 @@ pub fn run() -> ! {
     } else if let Some(action) = command_line.value("power") {
         power(&mut tally, action, command_line.value("phase"));
     } else if command_line.has("trace") {
-        if start(&mut tally, &BACKENDS).is_some() {
+        if start(&mut tally, BACKENDS).is_some() {
             trace::run();
             tally.count("trace", "done", equal("reads", trace::READS, trace::READS).map(|()| checks::PASSED));
         }
@@ -69,7 +69,7 @@ pub fn run() -> ! {
     } else if command_line.has("lives") {
         lives::run(&mut tally);
     } else if command_line.has("vmi-calls") {
-        if start(&mut tally, &BACKENDS).is_some() {
+        if start(&mut tally, BACKENDS).is_some() {
             port_calls::run(&mut tally);
         }
     } else if let Some(code) = command_line.value("vmi-shutdown") {
@@ -90,7 +90,7 @@ fn whole_life(tally: &mut Tally) {
     let hash = image::text_hash();
     checks::run("before", tally);
     canary::run("before", tally);
-    let Some(report) = start(tally, &BACKENDS) else { return natively("refused", tally) };
+    let Some(report) = start(tally, BACKENDS) else { return natively("refused", tally) };
     checks::run("after", tally);
     canary::run("after", tally);
     checks::run_for_backend(&report, tally);
@@ -131,7 +131,7 @@ fn benchmarks(tally: &mut Tally, names: Option<&str>) {
     };
     let hash = image::text_hash();
     bench::run(selection, Phase::Before, tally);
-    if start(tally, &BACKENDS).is_none() {
+    if start(tally, BACKENDS).is_none() {
         return;
     }
     bench::run(selection, Phase::After, tally);
@@ -149,7 +149,7 @@ fn benchmarks(tally: &mut Tally, names: Option<&str>) {
 fn count_exits(tally: &mut Tally, names: Option<&str>) {
     match Selection::new(names) {
         Err(unknown) => tally.fail("bench-exits", unknown.0, unknown),
-        Ok(selection) if start(tally, &BACKENDS).is_some() => bench::marks::run(selection, tally),
+        Ok(selection) if start(tally, BACKENDS).is_some() => bench::marks::run(selection, tally),
         Ok(_) => {}
     }
 }
@@ -174,7 +174,7 @@ fn mutate(tally: &mut Tally, name: &str) {
 fn power(tally: &mut Tally, action: &str, phase: Option<&str>) {
     let hash = image::text_hash();
     if phase.is_some_and(|phase| phase != "before") {
-        start(tally, &BACKENDS);
+        start(tally, BACKENDS);
     }
     if phase == Some("teardown") {
         stop(tally, hash);
