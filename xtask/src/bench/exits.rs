@@ -19,6 +19,8 @@ struct Counted<'a> {
     variant: &'a str,
     turns: u64,
     mark: u64,
+    /// The reason of the exits that count, or `all`.
+    reason: &'a str,
 }
 
 /// What is read of the statistics.
@@ -114,11 +116,13 @@ fn exits(console: &str, statistics: &str) -> Result<Vec<(String, String, f64)>> 
 }
 
 impl<'a> Counted<'a> {
-    /// Reads `NAME VARIANT TURNS MARK`.
+    /// Reads `NAME VARIANT TURNS MARK REASON`.
     fn read(line: &'a str) -> Option<Self> {
-        let [name, variant, turns, mark] = line.split(' ').collect::<Vec<_>>()[..] else { return None };
+        let [name, variant, turns, mark, reason] = line.split(' ').collect::<Vec<_>>()[..] else {
+            return None;
+        };
         let turns = turns.parse().ok().filter(|turns| *turns != 0)?;
-        Some(Self { name, variant, turns, mark: mark.parse().ok()? })
+        Some(Self { name, variant, turns, mark: mark.parse().ok()?, reason })
     }
 
     fn title(&self) -> String {
@@ -127,8 +131,8 @@ impl<'a> Counted<'a> {
 
     /// Returns the exits of a turn: what the second span has more than the first, which is one turn long.
     fn turn(&self, statistics: &Statistics) -> Result<u64> {
-        let first = statistics.exits_from(self.mark)?;
-        let second = statistics.exits_from(self.mark + 1)?;
+        let first = statistics.exits_from(self.mark, self.reason)?;
+        let second = statistics.exits_from(self.mark + 1, self.reason)?;
         let more = second.checked_sub(first).context("more turns had fewer exits")?;
         let turns = self.turns;
         ensure!(more.is_multiple_of(turns), "{more} exits in {turns} turns are no whole number each");
@@ -137,14 +141,17 @@ impl<'a> Counted<'a> {
 }
 
 impl Statistics {
-    /// Counts the guest's exits from a mark to the next.
-    fn exits_from(&self, mark: u64) -> Result<u64> {
+    /// Counts the guest's exits from a mark to the next: all, or those for a reason.
+    fn exits_from(&self, mark: u64, reason: &str) -> Result<u64> {
         let is_at = |end: &Option<Mark>, mark| end.as_ref().is_some_and(|end| end.mark == mark);
         let span = self.spans.iter().find(|span| is_at(&span.from, mark) && is_at(&span.to, mark + 1));
         let span = span.with_context(|| format!("there is no span from mark {mark} to the next"))?;
         ensure!(span.kernel_lost == 0, "{} exits were not kept", span.kernel_lost);
         let counts = span.kernel.as_ref().context("the kernel counted nothing")?;
-        let own = counts.iter().filter(|count| !NOT_THE_GUESTS.contains(&&*count.reason));
+        let own = counts.iter().filter(|count| match reason {
+            "all" => !NOT_THE_GUESTS.contains(&&*count.reason),
+            reason => count.reason == reason,
+        });
         Ok(own.map(|count| count.count).sum())
     }
 }
@@ -156,13 +163,13 @@ mod tests {
     /// Of a real run, the spans of the benchmarks below.
     const STATISTICS: &str = include_str!("exits_sample.json");
 
-    const CONSOLE: &str = "bench-exits irq::wait empty 16 12\n\
-        bench-exits irq::wait site 16 15\n\
-        bench-exits mmu::set_entry site 16 75\n\
-        bench-exits exit::batch_16 site 16 132\n\
-        bench-exits exit::cpuid site 16 141\n\
-        bench-exits clock::page site 16 177\n\
-        bench-exits clock::pit site 16 180\n";
+    const CONSOLE: &str = "bench-exits irq::wait empty 16 12 all\n\
+        bench-exits irq::wait site 16 15 all\n\
+        bench-exits mmu::set_entry site 16 75 all\n\
+        bench-exits exit::batch_16 site 16 132 all\n\
+        bench-exits exit::cpuid site 16 141 all\n\
+        bench-exits clock::page site 16 177 all\n\
+        bench-exits clock::pit site 16 180 all\n";
 
     fn broken(console: &str, statistics: &str) -> String {
         format!("{:#}", exits(console, statistics).expect_err(console))
@@ -185,6 +192,14 @@ mod tests {
     }
 
     #[test]
+    fn exits_for_a_reason_are_counted_alone() {
+        let of =
+            |reason: &str| exits(&format!("bench-exits exit::cpuid site 16 141 {reason}"), STATISTICS).ok();
+        let found = |exits: f64| Some(vec![("exit::cpuid".to_owned(), "site".to_owned(), exits)]);
+        assert_eq!((of("cpuid"), of("hlt")), (found(1.0), found(0.0)));
+    }
+
+    #[test]
     fn what_the_host_has_to_do_is_not_the_guests() {
         assert!(STATISTICS.contains("\"interrupt\""), "the sample has none");
         let as_exits = STATISTICS.replace("\"interrupt\"", "\"msr\"");
@@ -200,9 +215,9 @@ mod tests {
                 STATISTICS.to_owned(),
                 "`exit::cpuid site 16` is no benchmark",
             ),
-            ("bench-exits exit::cpuid site 0 3", STATISTICS.to_owned(), "is no benchmark"),
+            ("bench-exits exit::cpuid site 0 3 all", STATISTICS.to_owned(), "is no benchmark"),
             (
-                "bench-exits exit::cpuid site 16 249",
+                "bench-exits exit::cpuid site 16 249 all",
                 STATISTICS.to_owned(),
                 "exit::cpuid site: there is no span",
             ),

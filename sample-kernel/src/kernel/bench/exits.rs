@@ -12,8 +12,9 @@ use vmi_kvm_backend::hypercall::{Hypercall, Number, VapicPollIrq};
 
 use super::{Benchmark, Phase, operands::SCRATCH, repeat::repeat};
 use crate::kernel::{
+    command::BACKENDS,
     insn::{bare, hypercall, keep::keep},
-    platform::machine,
+    platform::{PLATFORM, machine},
     port_calls,
 };
 
@@ -28,6 +29,7 @@ pub const ALL: &[&[Benchmark]] = &[&[
     site("exit::batch_16", batch::<16>).in_phases(ONCE).unless(no_vmi_host),
     site("exit::batch_512", batch::<CALLS_MAX>).in_phases(ONCE).unless(no_vmi_host),
     site("exit::doorbell", doorbell).in_phases(ONCE).unless(no_doorbell),
+    site("exit::init", init).in_phases(ONCE).by_reason("cpuid"),
     site("exit::cpuid", cpuid),
     bare("exit::cpuid", cpuid_bare),
     site("exit::msr", msr),
@@ -59,6 +61,16 @@ const APIC_VERSION: usize = 0xfee0_0030;
 /// bits read as one: the kernel has no device there in any case, and asks its VMM. Source: "IA-PC HPET Specification",
 /// "Register Overview".
 const HPET_CAPABILITIES: usize = 0xfed0_0000;
+
+/// The second half of a life and the first half of the next: what CPUID costs in both.
+fn init(turns: u64) {
+    repeat(turns, (), |()| {
+        // SAFETY: one CPU, and not in an interrupt.
+        unsafe { vmi::teardown() }.expect("a life that ends");
+        // SAFETY: one CPU, ring 0, and the handlers ask for landings.
+        unsafe { vmi::init(PLATFORM.get(), BACKENDS) }.expect("a life that begins");
+    });
+}
 
 fn cpuid(turns: u64) {
     repeat(turns, (0, 0), |(leaf, subleaf)| keep(vmi::cpu::cpuid(leaf, subleaf)));

@@ -3,12 +3,12 @@
 //! A line
 //!
 //! ```text
-//! bench-exits NAME VARIANT TURNS MARK
+//! bench-exits NAME VARIANT TURNS MARK REASON
 //! ```
 //!
 //! says that the benchmark ran for one turn from MARK to the next mark, and for TURNS turns more from there to the mark
 //! behind that. So TURNS turns cost what the second span has more: the exit of the mark at its end, and what sets the
-//! benchmark up, are in both.
+//! benchmark up, are in both. REASON is that of the exits to be counted, `all` for every one.
 
 use vmi_host_backend::port_call::{Caller, Error};
 
@@ -45,7 +45,8 @@ pub fn run(selection: Selection<'_>, tally: &mut Tally) {
         if let Err(error) = between_marks(&host, mark, run) {
             return tally.fail("bench-exits", name, error);
         }
-        line!("bench-exits {name} {variant} {TURNS} {mark}");
+        let reason = benchmark.reason.unwrap_or("all");
+        line!("bench-exits {name} {variant} {TURNS} {mark} {reason}");
         mark += MARKS;
     }
     tally.count("bench-exits", "marks", Ok(PASSED));

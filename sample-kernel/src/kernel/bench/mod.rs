@@ -93,6 +93,8 @@ pub struct Benchmark {
     pub run: fn(u64),
     phases: &'static [Phase],
     obstacle: Obstacle,
+    /// The one reason for which its exits are counted, if not all are.
+    reason: Option<&'static str>,
 }
 
 /// Why something cannot be measured.
@@ -112,7 +114,8 @@ impl Benchmark {
         surrounding: &'static str,
         run: fn(u64),
     ) -> Self {
-        Self { name, variant, surrounding, run, phases: Phase::LIFE, obstacle: Obstacle::Perhaps(|| None) }
+        let obstacle = Obstacle::Perhaps(|| None);
+        Self { name, variant, surrounding, run, phases: Phase::LIFE, obstacle, reason: None }
     }
 
     /// Measures it in these phases alone.
@@ -123,6 +126,11 @@ impl Benchmark {
     /// Skips it, aloud, where `obstacle` returns a reason. It is asked in each phase.
     pub const fn unless(self, obstacle: fn() -> Option<&'static str>) -> Self {
         Self { obstacle: Obstacle::Perhaps(obstacle), ..self }
+    }
+
+    /// Has only exits for this reason counted.
+    pub const fn by_reason(self, reason: &'static str) -> Self {
+        Self { reason: Some(reason), ..self }
     }
 
     /// Returns what says aloud why something is never measured.
