@@ -19,6 +19,7 @@ mod matrix;
 mod mutations;
 mod one_image;
 mod outside;
+mod patches;
 mod program;
 mod registry;
 mod report;

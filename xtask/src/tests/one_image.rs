@@ -42,7 +42,7 @@ fn another_folder(context: &mut Context) -> Result<Outcome> {
 }
 
 /// Copies what the workspace is made of, but not what was built of it.
-fn copy_workspace(from: &Path, to: &Path) -> Result<()> {
+pub(super) fn copy_workspace(from: &Path, to: &Path) -> Result<()> {
     let target = workspace::target();
     fs::create_dir_all(to).with_context(|| format!("cannot make `{}`", to.display()))?;
     for entry in fs::read_dir(from).with_context(|| format!("cannot list `{}`", from.display()))? {

@@ -3,13 +3,20 @@
 use super::run::Test;
 use super::{
     bench, budgets, damage, demos, disassembly, doors, init_cost, interruptions, kvm_cost, life, matrix,
-    mutations, one_image, outside, report, rows, sample_kernel, siteless, source, timings, trace, verdicts,
-    vmi_run,
+    mutations, one_image, outside, patches, report, rows, sample_kernel, siteless, source, timings, trace,
+    verdicts, vmi_run,
 };
 
 /// What mostly compiles, in debug or in a directory of its own, and so does not wait for what boots.
-pub(super) const COMPILES: &[&[Test]] =
-    &[source::TESTS, siteless::TESTS, one_image::TESTS, timings::TESTS, outside::TESTS, matrix::TESTS];
+pub(super) const COMPILES: &[&[Test]] = &[
+    source::TESTS,
+    siteless::TESTS,
+    one_image::TESTS,
+    timings::TESTS,
+    outside::TESTS,
+    patches::TESTS,
+    matrix::TESTS,
+];
 
 /// What mostly boots the image of release, or a kernel of a few bytes; cheap ones first.
 pub(super) const BOOTS: &[&[Test]] = &[
