@@ -27,15 +27,18 @@ pub unsafe trait Backend: Sync {
     /// Returns what the backend would put in place of ops, given what it offered.
     fn replacements(&self, offer: &Offer, machine: &Machine<'_>) -> Replacements;
 
-    /// Writes the features of `offer` by their names.
+    /// Writes the features of `offer` by their names; by itself, as a number.
     ///
     /// # Errors
     ///
     /// When the formatter fails.
-    fn describe(&self, offer: &Offer, f: &mut fmt::Formatter<'_>) -> fmt::Result;
+    fn describe(&self, offer: &Offer, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if offer.features == 0 { f.write_str("none") } else { write!(f, "{:#x}", offer.features) }
+    }
 
     /// Registers with the hypervisor what the replacements need, on this CPU, and takes over or clears what firmware
-    /// left registered. `below` is the table of the next layer down, for replacements that fall back.
+    /// left registered. By itself it registers nothing. `below` is the table of the next layer down, for replacements that
+    /// fall back.
     ///
     /// # Errors
     ///
@@ -51,7 +54,10 @@ pub unsafe trait Backend: Sync {
         machine: &Machine<'_>,
         platform: &dyn Platform,
         below: &'static Table,
-    ) -> Result<(), EnableError>;
+    ) -> Result<(), EnableError> {
+        let _ = (offer, machine, platform, below);
+        Ok(())
+    }
 
     /// Takes back what firmware left registered with the hypervisor, on this CPU: the backend's hypervisor is there, but
     /// the backend is no layer, and the memory that firmware named is the kernel's now. `table` is that of the bottom.
@@ -64,13 +70,13 @@ pub unsafe trait Backend: Sync {
         let _ = (offer, table);
     }
 
-    /// Puts every registration back to its reset value, also one inherited from firmware.
+    /// Puts every registration back to its reset value, also one inherited from firmware. By itself it has none.
     ///
     /// # Safety
     ///
     /// - [`enable`](Self::enable) succeeded on this CPU, or failed half-way.
     /// - No site is edited to a replacement of this backend any more, and no CPU is inside one.
-    unsafe fn disable(&self);
+    unsafe fn disable(&self) {}
 }
 
 /// What a backend found by probing and proposes.
@@ -84,6 +90,13 @@ pub struct Offer {
     pub hints: u64,
     /// CPUID leaf at which the hypervisor's interface starts; 0 if it has none.
     pub base_leaf: u32,
+}
+
+impl Offer {
+    /// Returns the offer of a backend without an interface of its own in CPUID.
+    pub const fn plain(rank: Rank) -> Self {
+        Self { rank, features: 0, hints: 0, base_leaf: 0 }
+    }
 }
 
 /// How much a backend should be preferred to others that also replace an op.

@@ -5,7 +5,6 @@
 
 use std::{
     arch::x86_64::CpuidResult,
-    fmt,
     ops::Range,
     sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
 };
@@ -150,10 +149,6 @@ unsafe impl Backend for Counter {
         all
     }
 
-    fn describe(&self, _: &Offer, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("none")
-    }
-
     unsafe fn enable(
         &self,
         _: &Offer,
@@ -164,8 +159,6 @@ unsafe impl Backend for Counter {
         assert!(!ENABLED.load(Relaxed), "enabled with interrupts on");
         Ok(())
     }
-
-    unsafe fn disable(&self) {}
 }
 
 #[test]

@@ -4,7 +4,6 @@
 #![expect(unsafe_code)]
 
 use core::{
-    fmt,
     ops::Range,
     sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
@@ -81,7 +80,7 @@ unsafe impl Backend for Candidate {
     }
 
     fn probe(&self, _: &Machine<'_>) -> Result<Offer, &'static str> {
-        Ok(Offer { rank: self.rank, features: 0, hints: 0, base_leaf: 0 })
+        Ok(Offer::plain(self.rank))
     }
 
     fn replacements(&self, _: &Offer, _: &Machine<'_>) -> Replacements {
@@ -94,10 +93,6 @@ unsafe impl Backend for Candidate {
             all.set::<cpu::read_cr0>(Override::Nop);
         }
         all
-    }
-
-    fn describe(&self, _: &Offer, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("none")
     }
 
     unsafe fn enable(

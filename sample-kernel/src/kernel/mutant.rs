@@ -3,15 +3,10 @@
 // UNSAFETY: implements unsafe methods of a trait.
 #![expect(unsafe_code)]
 
-use core::{
-    fmt,
-    sync::atomic::{AtomicU16, Ordering::Relaxed},
-};
+use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
-use vmi::{Backend, Op, Platform};
-use vmi_abi::{
-    EnableError, Inline, Machine, Offer, Override, Rank, Replacements, Table, Value, columns, leaf,
-};
+use vmi::{Backend, Op};
+use vmi_abi::{Inline, Machine, Offer, Override, Rank, Replacements, Value, columns, leaf};
 
 /// The broken backend.
 #[derive(Debug)]
@@ -66,7 +61,7 @@ unsafe impl Backend for Mutant {
     }
 
     fn probe(&self, _: &Machine<'_>) -> Result<Offer, &'static str> {
-        Ok(Offer { rank: Rank::FORCED, features: 0, hints: 0, base_leaf: 0 })
+        Ok(Offer::plain(Rank::FORCED))
     }
 
     fn replacements(&self, _: &Offer, _: &Machine<'_>) -> Replacements {
@@ -75,20 +70,4 @@ unsafe impl Backend for Mutant {
         vmi_abi::ops!([broken_op] broken all);
         all
     }
-
-    fn describe(&self, _: &Offer, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("none")
-    }
-
-    unsafe fn enable(
-        &self,
-        _: &Offer,
-        _: &Machine<'_>,
-        _: &dyn Platform,
-        _: &'static Table,
-    ) -> Result<(), EnableError> {
-        Ok(())
-    }
-
-    unsafe fn disable(&self) {}
 }

@@ -3,8 +3,6 @@
 // UNSAFETY: unsafe methods of a trait.
 #![expect(unsafe_code)]
 
-use core::fmt;
-
 use vmi::{Backend, Platform};
 use vmi_abi::{EnableError, Machine, Offer, Override, Rank, Replacements, Table, Time, io, time};
 use vmi_native::Native;
@@ -40,7 +38,7 @@ unsafe impl Backend for Likeness {
     }
 
     fn probe(&self, _: &Machine<'_>) -> Result<Offer, &'static str> {
-        Ok(Offer { rank: Rank::FORCED, features: 0, hints: 0, base_leaf: 0 })
+        Ok(Offer::plain(Rank::FORCED))
     }
 
     fn replacements(&self, _: &Offer, _: &Machine<'_>) -> Replacements {
@@ -50,10 +48,6 @@ unsafe impl Backend for Likeness {
         all.set::<time::frequency>(Override::Call(frequency));
         all.set::<io::delay>(Override::Nop);
         all
-    }
-
-    fn describe(&self, _: &Offer, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("none")
     }
 
     unsafe fn enable(
@@ -68,6 +62,4 @@ unsafe impl Backend for Likeness {
             Self::Refusing => Err(REFUSAL),
         }
     }
-
-    unsafe fn disable(&self) {}
 }

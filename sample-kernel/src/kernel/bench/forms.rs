@@ -6,8 +6,8 @@
 
 use core::fmt;
 
-use vmi::{Backend, Op, Platform};
-use vmi_abi::{EnableError, Machine, Offer, Override, Rank, Replacements, Table};
+use vmi::{Backend, Op};
+use vmi_abi::{Machine, Offer, Override, Rank, Replacements};
 use vmi_native::Native;
 
 use super::Phase;
@@ -42,7 +42,7 @@ unsafe impl Backend for Replaced {
     }
 
     fn probe(&self, _: &Machine<'_>) -> Result<Offer, &'static str> {
-        Ok(Offer { rank: Rank::FORCED, features: 0, hints: 0, base_leaf: 0 })
+        Ok(Offer::plain(Rank::FORCED))
     }
 
     fn replacements(&self, _: &Offer, _: &Machine<'_>) -> Replacements {
@@ -57,16 +57,4 @@ unsafe impl Backend for Replaced {
     fn describe(&self, _: &Offer, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.name())
     }
-
-    unsafe fn enable(
-        &self,
-        _: &Offer,
-        _: &Machine<'_>,
-        _: &dyn Platform,
-        _: &'static Table,
-    ) -> Result<(), EnableError> {
-        Ok(())
-    }
-
-    unsafe fn disable(&self) {}
 }

@@ -9,8 +9,8 @@ use core::{
     sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
-use vmi::{Backend, Op, Platform, SiteCounts, patch::Records};
-use vmi_abi::{Class, EnableError, Leaf, Machine, Offer, Override, Rank, Replacements, Table, columns};
+use vmi::{Backend, Op, SiteCounts, patch::Records};
+use vmi_abi::{Class, Leaf, Machine, Offer, Override, Rank, Replacements, columns};
 use vmi_native::Native;
 
 use super::forms;
@@ -228,7 +228,7 @@ unsafe impl Backend for Selftest {
     }
 
     fn probe(&self, _: &Machine<'_>) -> Result<Offer, &'static str> {
-        Ok(Offer { rank: Rank::FORCED, features: 0, hints: 0, base_leaf: 0 })
+        Ok(Offer::plain(Rank::FORCED))
     }
 
     fn replacements(&self, _: &Offer, _: &Machine<'_>) -> Replacements {
@@ -243,16 +243,4 @@ unsafe impl Backend for Selftest {
     fn describe(&self, _: &Offer, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.phase())
     }
-
-    unsafe fn enable(
-        &self,
-        _: &Offer,
-        _: &Machine<'_>,
-        _: &dyn Platform,
-        _: &'static Table,
-    ) -> Result<(), EnableError> {
-        Ok(())
-    }
-
-    unsafe fn disable(&self) {}
 }
