@@ -32,26 +32,27 @@ macro_rules! broken_op {
         $( $(#[$doc:meta])* $name:ident $row:tt )*
     } )*) => {
         $( $( if $broken == vmi_abi::$group::$name::OP.number() {
-            $all.set::<vmi_abi::$group::$name>(columns!([broken] [class safety inputs result] $row $group $name));
+            $all.set::<vmi_abi::$group::$name>(columns!([broken] [class stack safety inputs result] $row $group $name));
         } )* )*
     };
 }
 
 macro_rules! broken {
-    ($group:ident $name:ident call [$($unsafe:tt)?] ($($input:ident: $type:ty = $places:tt),*) ($result:ty)) => {{
+    ($group:ident $name:ident call kernel [$($unsafe:tt)?] ($($input:ident: $type:ty = $places:tt),*) ($result:ty)) => {{
         $($unsafe)? extern "sysv64" fn nothing($($input: $type),*) -> $result {
             $( let _ = $input; )*
             <$result as Value>::from_bits(CONSTANT)
         }
         Override::Call(nothing)
     }};
-    ($group:ident $name:ident jump $($rest:tt)*) => {{
-        // SAFETY: it keeps no contract, and is not meant to: control goes on behind the site.
-        Override::Inline(unsafe { Inline::promise(&[0x0f, 0x1f, 0x44, 0x00, 0x00]) })
-    }};
-    ($group:ident $name:ident $class:ident $safety:tt ($($input:ident: $type:ty = $places:tt),*) ($result:ty)) => {
+    ($group:ident $name:ident leaf kernel $safety:tt ($($input:ident: $type:ty = $places:tt),*) ($result:ty)) => {
         leaf!($group::$name, |$($input),*| { $( let _ = $input; )* <$result as Value>::from_bits(CONSTANT) })
     };
+    // A jump, a note, and where nothing may be called: control goes on behind the site.
+    ($group:ident $name:ident $($rest:tt)*) => {{
+        // SAFETY: it keeps no contract, and is not meant to.
+        Override::Inline(unsafe { Inline::promise(&[0x0f, 0x1f, 0x44, 0x00, 0x00]) })
+    }};
 }
 
 // SAFETY: not so, on purpose: only the checks run with it.

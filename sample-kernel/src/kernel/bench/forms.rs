@@ -47,8 +47,8 @@ unsafe impl Backend for Replaced {
 
     fn replacements(&self, _: &Offer, _: &Machine<'_>) -> Replacements {
         match self.0 {
-            Phase::Thunk => thunks(),
-            Phase::Naked => naked(),
+            Phase::Thunk => forms::inline_where_needed(thunks()),
+            Phase::Naked => forms::inline_where_needed(naked()),
             Phase::Inline => forms::inline_over(thunks()),
             Phase::Before | Phase::After | Phase::Teardown => Replacements::KEEP,
         }

@@ -6,7 +6,7 @@
 use core::arch::global_asm;
 
 use vmi::Op;
-use vmi_abi::{Class, Inline, Override, Replacements, SITE_LEN_MAX, columns};
+use vmi_abi::{Class, Inline, Override, Replacements, SITE_LEN_MAX, Stack, columns};
 
 macro_rules! forms {
     ([] $( $(#[$group_doc:meta])* $group:ident $Group:ident { $( $(#[$doc:meta])* $name:ident $row:tt )* } )*) => {
@@ -42,8 +42,17 @@ macro_rules! inline_text {
 vmi_abi::ops!([forms]);
 
 /// Puts every op inline: call ops are more than a site can hold, and stay as they are.
-pub fn inline_over(mut all: Replacements) -> Replacements {
-    for op in Op::all().filter(|op| op.class() != Class::Call) {
+pub fn inline_over(all: Replacements) -> Replacements {
+    inline(all, |op| op.class() != Class::Call)
+}
+
+/// Puts those ops inline whose sites may stand where nothing may be called.
+pub fn inline_where_needed(all: Replacements) -> Replacements {
+    inline(all, |op| op.info().stack == Stack::Any)
+}
+
+fn inline(mut all: Replacements, which: fn(&Op) -> bool) -> Replacements {
+    for op in Op::all().filter(which) {
         // SAFETY: the symbol is that of the rows.
         let row = unsafe { &inline_forms[op.index()] };
         // SAFETY: the row is the native instruction behind prefixes that mean nothing.

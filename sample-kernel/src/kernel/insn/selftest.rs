@@ -10,7 +10,7 @@ use core::{
 };
 
 use vmi::{Backend, Op, SiteCounts, patch::Records};
-use vmi_abi::{Class, Leaf, Machine, Offer, Override, Rank, Replacements, columns};
+use vmi_abi::{Class, Leaf, Machine, Offer, Override, Rank, Replacements, SiteRecord, Stack, columns};
 use vmi_native::Native;
 
 use super::forms;
@@ -178,7 +178,12 @@ impl Selftest {
     pub fn edited(&self, sites: &SiteCounts) -> Verdict {
         match self.0 {
             Manner::Thunk | Manner::Naked => {
-                equal("sites edited into calls", sites.call as u64, sites.total as u64)?
+                let never_call =
+                    |record: &SiteRecord| Op::new(record.op).is_some_and(|op| op.info().stack == Stack::Any);
+                let inline = Records::of_image()
+                    .map_or(0, |all| all.iter().filter(|(_, site)| never_call(site)).count());
+                equal("sites edited into instructions", sites.inline as u64, inline as u64)?;
+                equal("sites edited into calls", sites.call as u64, (sites.total - inline) as u64)?
             }
             Manner::Inline => {
                 equal("sites left native", sites.native as u64, 0_u64)?;
@@ -211,7 +216,7 @@ impl Selftest {
         for op in Op::all().filter(|op| !op.name().starts_with("power::")) {
             let called = COUNTS[usize::from(op.number())].load(Relaxed) > 0;
             let expected = match self.0 {
-                Manner::Thunk | Manner::Naked => true,
+                Manner::Thunk | Manner::Naked => op.info().stack == Stack::Kernel,
                 Manner::Inline => op.class() == Class::Call,
                 Manner::Nop => false,
             };
@@ -233,8 +238,8 @@ unsafe impl Backend for Selftest {
 
     fn replacements(&self, _: &Offer, _: &Machine<'_>) -> Replacements {
         match self.0 {
-            Manner::Thunk => thunks(),
-            Manner::Naked => naked(),
+            Manner::Thunk => forms::inline_where_needed(thunks()),
+            Manner::Naked => forms::inline_where_needed(naked()),
             Manner::Inline => forms::inline_over(thunks()),
             Manner::Nop => nops(),
         }
