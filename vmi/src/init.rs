@@ -3,7 +3,7 @@
 // UNSAFETY: calls the backends and the patcher.
 #![expect(unsafe_code)]
 
-use vmi_abi::{Backend, Bottom, CommandLine, Machine, Platform, Replacements, Table};
+use vmi_abi::{Backend, Bottom, CommandLine, Machine, Platform, Table};
 use vmi_native::BareMetal;
 
 use crate::{
@@ -92,7 +92,7 @@ pub unsafe fn teardown() -> Result<(), Error> {
     let _masked = Masked::new(active.bottom);
     if !active.replacements.is_empty() {
         let records = Records::of_image()?;
-        let plan = Plan::new(&Replacements::KEEP)?;
+        let plan = Plan::native();
         // SAFETY: `init` found the records valid and edited their sites, with this text.
         let sites = unsafe { Edited::assume(&plan, records, active.bottom.writer(active.platform)) };
         let clock = Continuity::of_backend(&active.replacements);
@@ -152,7 +152,8 @@ unsafe fn stack_and_edit(
     let replacements = report.stack(bottom, machine);
     let mut table = bottom.table();
     if !replacements.is_empty() {
-        let plan = Plan::new(&replacements)?;
+        let mut plan = Plan::native();
+        plan.replace(&replacements)?;
         let sites = plan.validate(records, bottom.writer(platform))?;
         report.sites = sites.counts();
         report.sites += set::validate_all(held, bottom, &plan)?;

@@ -9,7 +9,7 @@ use core::{
     marker::PhantomData,
 };
 
-use vmi_abi::{Bottom, Replacements, Text};
+use vmi_abi::{Bottom, Text};
 
 use crate::{
     Error, SiteCounts,
@@ -85,12 +85,13 @@ impl SiteSet {
         }
         if let Some(active) = held.active() {
             let _masked = Masked::new(active.bottom);
-            let plan = Plan::new(&active.replacements)?;
+            let mut plan = Plan::native();
+            plan.replace(&active.replacements)?;
             let sites = plan.validate(records, active.bottom.writer(text))?;
             // SAFETY: validated just now; by the caller, nobody executes the text.
             let _ = unsafe { sites.apply_on(active.bottom) };
         } else {
-            let _ = Plan::new(&Replacements::KEEP)?.validate(records, text)?;
+            let _ = Plan::native().validate(records, text)?;
         }
         // SAFETY: the state is held, and no reference into the cell is left.
         unsafe { *self.content.get() = Some(Content { records, text }) };
@@ -121,10 +122,8 @@ impl Drop for Registered {
         };
         if let (Some(active), Some(content)) = (held.active(), self.set.content()) {
             let _masked = Masked::new(active.bottom);
-            if let Ok(plan) = Plan::new(&Replacements::KEEP) {
-                // SAFETY: registered, so valid, and by who registered it nobody executes the text.
-                unsafe { content.restore(active.bottom, &plan) };
-            }
+            // SAFETY: registered, so valid, and by who registered it nobody executes the text.
+            unsafe { content.restore(active.bottom, &Plan::native()) };
         }
         // SAFETY: the state is held, and no reference into the cell is left.
         unsafe { *self.set.content.get() = None };

@@ -57,30 +57,47 @@ impl Form {
 }
 
 impl Plan {
+    /// Returns the plan that leaves the sites of this image native.
+    #[inline(always)]
+    pub fn native() -> Self {
+        Self::of(|op| vmi_native::TABLE.address(op))
+    }
+
     /// Returns the plan that edits native sites of this image as `replacements` say.
     ///
     /// # Errors
     ///
-    /// [`Error::Fit`], [`Error::Nothing`] and [`Error::Stack`].
+    /// As of [`replace`](Self::replace).
     pub fn new(replacements: &Replacements) -> Result<Self, Error> {
-        Self::of(|op| vmi_native::TABLE.address(op), replacements)
+        let mut plan = Self::native();
+        plan.replace(replacements)?;
+        Ok(plan)
     }
 
-    /// Returns the plan for an image whose call ops are served by the functions that `natives` has.
+    /// Returns the plan that leaves the sites of an image native whose call ops are served by the functions that `natives`
+    /// has.
+    #[inline(always)]
+    pub(super) fn of(natives: impl Fn(Op) -> usize) -> Self {
+        let mut rows = [OpPlan::UNUSED; Op::COUNT];
+        for (op, row) in Op::all().zip(&mut rows) {
+            *row = OpPlan::native(op, natives(op));
+        }
+        Self(rows)
+    }
+
+    /// Has something else stand in the sites of the ops that `replacements` replaces.
     ///
     /// # Errors
     ///
-    /// As of [`new`](Self::new).
-    pub(super) fn of(natives: impl Fn(Op) -> usize, replacements: &Replacements) -> Result<Self, Error> {
-        let mut plan = Self([OpPlan::UNUSED; Op::COUNT]);
-        for (op, slot) in Op::all().zip(&mut plan.0) {
-            slot.stay_native(op, natives(op));
+    /// [`Error::Fit`], [`Error::Nothing`] and [`Error::Stack`].
+    pub fn replace(&mut self, replacements: &Replacements) -> Result<(), Error> {
+        for (op, row) in Op::all().zip(&mut self.0) {
             match replacements.get(op) {
                 Override::Keep => {}
-                with => slot.replace(with)?,
+                with => row.replace(op, with)?,
             }
         }
-        Ok(plan)
+        Ok(())
     }
 
     /// Checks every record against the plan and the text that it names.
@@ -166,21 +183,25 @@ impl OpPlan {
 
     /// Has the sites of an op stay native; `function` is the op's own.
     #[inline(always)]
-    fn stay_native(&mut self, op: Op, function: usize) {
+    fn native(op: Op, function: usize) -> Self {
         let form = NativeForm::of(op);
         let native = Encoding::native(op.class(), form, function);
-        self.op = op;
-        self.shape[0] = form.site_len();
-        self.native = native.code;
-        self.replacement = native.code;
-        self.mask = u64::MAX >> (u64::BITS - 8 * u32::from(form.site_len()));
-        self.reach = native.reach;
+        Self {
+            op,
+            form: Form::Native,
+            shape: [form.site_len(), 0],
+            native: native.code,
+            replacement: native.code,
+            mask: u64::MAX >> (u64::BITS - 8 * u32::from(form.site_len())),
+            reach: native.reach,
+            target: 0,
+        }
     }
 
     /// Has something else stand in the sites.
-    fn replace(&mut self, with: Override<usize>) -> Result<(), Error> {
-        allow(self.op, with)?;
-        let replacement = Encoding::replacement(self.op, with);
+    fn replace(&mut self, op: Op, with: Override<usize>) -> Result<(), Error> {
+        allow(op, with)?;
+        let replacement = Encoding::replacement(op, with);
         self.form = Form::of(with);
         self.replacement = replacement.code;
         self.reach = self.reach.and(replacement.reach);

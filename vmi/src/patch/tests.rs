@@ -98,7 +98,7 @@ impl Image {
     }
 
     fn plan(&self, overrides: &[(Op, Override<usize>)]) -> Plan {
-        Plan::of(natives(self.start()), &replacements(overrides)).unwrap()
+        plan(natives(self.start()), &replacements(overrides)).unwrap()
     }
 
     /// Returns the index and the flaw of the record that is refused.
@@ -130,6 +130,12 @@ unsafe impl Text for InRanges {
 /// A range of text.
 fn text(range: Range<usize>) -> Range<*const u8> {
     ptr::with_exposed_provenance(range.start)..ptr::with_exposed_provenance(range.end)
+}
+
+/// Returns the plan of an image whose call ops are served by the functions that `natives` has.
+fn plan(natives: impl Fn(Op) -> usize, replacements: &Replacements) -> Result<Plan, Error> {
+    let mut plan = Plan::of(natives);
+    plan.replace(replacements).map(|()| plan)
 }
 
 /// Native functions within reach of a text.
@@ -329,19 +335,19 @@ fn row_21_target_out_of_reach() {
 #[test]
 fn row_21_a_replacement_longer_than_the_site() {
     let all = replacements(&[(io::delay::OP, inline(&[0x90; 6]))]);
-    let error = Plan::of(natives(0), &all).unwrap_err();
+    let error = plan(natives(0), &all).unwrap_err();
     assert_eq!(error, Error::Fit { op: io::delay::OP, len: 6, site: 5 });
 }
 
 #[test]
 fn nothing_stands_for_no_op_with_a_result_a_stacked_operand_or_an_effect_that_counts() {
     for op in Op::all() {
-        let plan = Plan::of(natives(0), &replacements(&[(op, Override::Nop)])).map(|_| ());
+        let result = plan(natives(0), &replacements(&[(op, Override::Nop)])).map(|_| ());
         let harmless =
             ["irq::disable", "irq::enable", "irq::wait", "irq::halt", "cpu::relax", "io::delay", "apic::eoi"];
         let may = harmless.contains(&op.name())
             || ["mmu::", "power::"].iter().any(|start| op.name().starts_with(start));
-        assert_eq!(plan, if may { Ok(()) } else { Err(Error::Nothing(op)) });
+        assert_eq!(result, if may { Ok(()) } else { Err(Error::Nothing(op)) });
     }
 }
 

@@ -20,7 +20,7 @@ use vmi_abi::{Op, Override, SiteRecord, Text, cpu, irq, mmu};
 
 use vmi_native::NativeForm;
 
-use super::{Encoding, Plan, Records, inline, natives, replacements, text};
+use super::{Encoding, Records, inline, natives, plan, replacements, text};
 
 const PAGE: usize = 4096;
 /// Per page of the text, the frame that holds it: neighbours in the text are none in memory.
@@ -134,7 +134,7 @@ fn row_21_a_site_across_pages_that_are_written_one_at_a_time() {
             let records = Records::of_slice(aliased.site(op, at));
             let original = aliased.bytes();
             let natives = natives(aliased.text[0].start.addr());
-            let plan = Plan::of(natives, &replacements(&[(op, with)])).unwrap();
+            let plan = plan(natives, &replacements(&[(op, with)])).unwrap();
             let sites = plan.validate(records, &aliased).unwrap();
             aliased.across.store(0, Relaxed);
             // SAFETY: the text is this test's own, and nobody executes it.
