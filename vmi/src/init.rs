@@ -3,7 +3,7 @@
 // UNSAFETY: calls the backends and the patcher.
 #![expect(unsafe_code)]
 
-use vmi_abi::{Backend, Bottom, CommandLine, Machine, Platform, Table};
+use vmi_abi::{Backend, Bottom, CommandLine, Machine, Platform, Replacements, Table};
 use vmi_native::BareMetal;
 
 use crate::{
@@ -25,8 +25,9 @@ use crate::{
 ///
 /// # Errors
 ///
-/// Any error of [`Error`] but [`Error::NotInitialised`] and [`Error::Busy`]. The kernel is then as native as before,
-/// nothing is registered, not even by firmware, and `init` may be called again.
+/// Any error of [`Error`] but [`Error::NotInitialised`] and [`Error::Registered`]. The kernel is then as native as before, but
+/// for [`Error::AlreadyInitialised`] and [`Error::Busy`], nothing is registered, not even by firmware, and `init` may be
+/// called again.
 ///
 /// # Safety
 ///
@@ -62,17 +63,30 @@ pub unsafe fn init_on(
     backends: &[&'static dyn Backend],
 ) -> Result<Report, Error> {
     let _masked = Masked::new(bottom);
-    let mut held = STATE.hold_native().ok_or(Error::AlreadyInitialised)?;
+    let held = STATE.hold_native()?;
     let machine = Machine::new(bottom.cpuid(), CommandLine::new(platform.command_line()));
     let mut report = Report::of_probes(&machine, backends);
-    // SAFETY: the caller's promises; interrupts are masked, and the state is held.
-    let done = unsafe { stack_and_edit(&mut held, bottom, platform, backends, &machine, &mut report) };
-    let settled = done.as_ref().map_or_else(|failure| failure.enabled, |()| BACKENDS_MAX);
-    for (backend, offer) in report.inherited(settled, backends, &machine) {
+    let replacements = report.stack(bottom, &machine);
+    // Before a layer registers something: a backend that is none may know the same registration.
+    for (backend, offer) in report.others(backends, &machine) {
         // SAFETY: the offer is from this backend's probe just now, on the boot CPU with interrupts off; it is not enabled.
         unsafe { backend.clear_inherited(&offer, bottom.table()) };
     }
-    done.map(|()| report).map_err(|failure| failure.error)
+    let life = Life { bottom, platform, machine: &machine, replacements };
+    // SAFETY: the caller's promises; interrupts are masked, and the state is held.
+    match unsafe { life.begin(&held, backends.len(), &mut report) } {
+        Ok(table) => {
+            held.activate(Active { bottom, platform, layers: report.layers, replacements, table });
+            Ok(report)
+        }
+        Err(Failure { error, enabled }) => {
+            for layer in report.layers.iter().skip(enabled) {
+                // SAFETY: as above.
+                unsafe { layer.backend.clear_inherited(&layer.offer, bottom.table()) };
+            }
+            Err(error)
+        }
+    }
 }
 
 /// Makes the kernel native again: every site is put back, text byte for byte what it was, and then every registration
@@ -80,14 +94,14 @@ pub unsafe fn init_on(
 ///
 /// # Errors
 ///
-/// [`Error::NotInitialised`]. Those of the records are not to be expected, since [`init`] found them good.
+/// [`Error::NotInitialised`] and [`Error::Busy`]. Those of the records are not to be expected, since [`init`] found them good.
 ///
 /// # Safety
 ///
 /// - The caller is in ring 0, or wherever the bottom is, and the only CPU that runs.
 /// - No interrupted code is inside a replacement: not called from an interrupt handler.
 pub unsafe fn teardown() -> Result<(), Error> {
-    let mut held = STATE.hold_active().ok_or(Error::NotInitialised)?;
+    let held = STATE.hold()?;
     let Some(active) = held.active() else { return Err(Error::NotInitialised) };
     let _masked = Masked::new(active.bottom);
     if !active.replacements.is_empty() {
@@ -97,9 +111,10 @@ pub unsafe fn teardown() -> Result<(), Error> {
         let sites = unsafe { Edited::assume(&plan, records, active.bottom.writer(active.platform)) };
         let clock = Continuity::of_backend(&active.replacements);
         // SAFETY: the caller says that nobody else runs; interrupts are masked.
-        unsafe { sites.restore_on(active.bottom) };
+        unsafe { sites.write_back() };
         // SAFETY: as above.
-        unsafe { set::restore_all(&held, active.bottom, &plan) };
+        unsafe { set::write_all_back(&held, active.bottom, &plan) };
+        active.bottom.serialise();
         clock.resume();
     }
     // SAFETY: `init` enabled them, and no site leads to one any more.
@@ -131,45 +146,53 @@ impl From<Error> for Failure {
     }
 }
 
-/// Does the work of [`init_on`] behind the probes.
-///
-/// # Safety
-///
-/// - The caller's promises of [`init_on`]; interrupts are masked.
-unsafe fn stack_and_edit(
-    held: &mut Held,
+/// What [`init_on`] found out before anything can fail.
+struct Life<'a> {
     bottom: &'static dyn Bottom,
     platform: &'static dyn Platform,
-    backends: &[&'static dyn Backend],
-    machine: &Machine<'_>,
-    report: &mut Report,
-) -> Result<(), Failure> {
-    if backends.len() > BACKENDS_MAX {
-        return Err(Error::TooManyBackends(backends.len()).into());
-    }
-    let records = Records::of_image()?;
-    report.sites = SiteCounts::all_native(records.len());
-    let replacements = report.stack(bottom, machine);
-    let mut table = bottom.table();
-    if !replacements.is_empty() {
+    machine: &'a Machine<'a>,
+    replacements: Replacements,
+}
+
+impl Life<'_> {
+    /// Validates, enables and edits, and returns the table in force.
+    ///
+    /// # Safety
+    ///
+    /// - The caller's promises of [`init_on`]; interrupts are masked.
+    unsafe fn begin(
+        &self,
+        held: &Held,
+        backends: usize,
+        report: &mut Report,
+    ) -> Result<&'static Table, Failure> {
+        let Self { bottom, platform, machine, replacements } = self;
+        if backends > BACKENDS_MAX {
+            return Err(Error::TooManyBackends(backends).into());
+        }
+        let records = Records::of_image()?;
+        report.sites = SiteCounts::all_native(records.len());
+        if replacements.is_empty() {
+            return Ok(bottom.table());
+        }
         let mut plan = Plan::native();
-        plan.replace(&replacements)?;
-        let sites = plan.validate(records, bottom.writer(platform))?;
+        plan.replace(replacements)?;
+        let sites = plan.validate(records, bottom.writer(*platform))?;
         report.sites = sites.counts();
-        report.sites += set::validate_all(held, bottom, &plan)?;
+        report.sites += set::validate_all(held, *bottom, &plan)?;
         // SAFETY: the offers are from probes just now, on the boot CPU with interrupts off, and the state says that no
         // backend is enabled.
-        table = unsafe { report.layers.enable(bottom, machine, platform) }.map_err(
+        let table = unsafe { report.layers.enable(*bottom, machine, *platform) }.map_err(
             |(enabled, name, error)| Failure { error: Error::Enable { backend: name, error }, enabled },
         )?;
-        let clock = Continuity::of_native(&replacements);
+        let clock = Continuity::of_native(replacements);
         // SAFETY: validated just now; no other CPU runs, interrupts are masked, and by the caller no handler uses an op.
         // The backends promise their replacements for the machine on which their probes found the hypervisor.
-        let _ = unsafe { sites.apply_on(bottom) };
+        let _ = unsafe { sites.write() };
         // SAFETY: as above.
-        unsafe { set::apply_all(held, bottom, &plan) };
+        unsafe { set::write_all(held, *bottom, &plan) };
+        bottom.serialise();
         clock.resume();
+        Ok(table)
     }
-    held.activate(Active { bottom, platform, layers: report.layers, replacements, table });
-    Ok(())
 }

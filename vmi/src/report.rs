@@ -1,6 +1,6 @@
 //! What `init` found and did, as a value the kernel can print.
 
-use core::{fmt, iter, ops::AddAssign};
+use core::{fmt, ops::AddAssign, ptr};
 
 use vmi_abi::{Backend, Bottom, Machine, Offer, Op, Replacements, cpuid::Interface};
 
@@ -91,12 +91,14 @@ impl Report {
             candidates: [None; BACKENDS_MAX],
             served: [(Form::Native, 0); Op::COUNT],
         };
-        for (index, (slot, &backend)) in iter::zip(&mut report.candidates, backends).enumerate() {
-            let verdict = Verdict::of(backend, machine);
+        for (index, &backend) in backends.iter().take(BACKENDS_MAX).enumerate() {
+            let known = report.candidates.iter().flatten().any(|other| other.is(backend));
+            let verdict =
+                if known { Verdict::NotHere("it is listed twice") } else { Verdict::of(backend, machine) };
             if let Verdict::Found(offer) = verdict {
                 report.layers.insert(Layer { index: index as u8, backend, offer });
             }
-            *slot = Some(Candidate { backend, verdict });
+            report.candidates[index] = Some(Candidate { backend, verdict });
         }
         report
     }
@@ -107,19 +109,16 @@ impl Report {
         layers.compose(bottom, machine, |op, form, layer| served[op.index()] = (form, layer.index))
     }
 
-    /// Returns the backends whose interface is there, but which are not among the lowest `settled` layers: what firmware
-    /// registered with those is registered still. `backends` are all that were given.
-    pub(crate) fn inherited<'a>(
+    /// Returns the backends whose interface is there, but which are no layers: what firmware registered with those is
+    /// registered still. `backends` are all that were given.
+    pub(crate) fn others<'a>(
         &'a self,
-        settled: usize,
         backends: &'a [&'static dyn Backend],
-        machine: &'a Machine<'_>,
+        machine: &'a Machine<'a>,
     ) -> impl Iterator<Item = (&'static dyn Backend, Offer)> + 'a {
-        let is_settled = move |index: usize| {
-            self.layers.iter().take(settled).any(|layer| usize::from(layer.index) == index)
-        };
+        let is_layer = |index: usize| self.layers.iter().any(|layer| usize::from(layer.index) == index);
         let probed = self.candidates.iter().flatten().enumerate();
-        let others = probed.filter(move |(index, _)| !is_settled(*index));
+        let others = probed.filter(move |(index, _)| !is_layer(*index));
         let others = others.filter_map(|(_, other)| Some((other.backend, other.verdict.offer()?)));
         let unasked = backends.iter().skip(BACKENDS_MAX);
         others.chain(unasked.filter_map(|&backend| Some((backend, backend.probe(machine).ok()?))))
@@ -140,6 +139,13 @@ impl Report {
         let (form, index) = self.served[op.index()];
         let layer = self.layers.iter().find(|layer| layer.index == index)?;
         (form != Form::Native).then(|| layer.backend.name())
+    }
+}
+
+impl Candidate {
+    /// Tells whether it is this backend. Values without a size may share an address.
+    fn is(&self, backend: &dyn Backend) -> bool {
+        ptr::addr_eq(self.backend, backend) && self.backend.name() == backend.name()
     }
 }
 

@@ -35,6 +35,8 @@ struct Content {
 }
 
 /// A set that is registered; when this is dropped, its sites are native again, and forgotten.
+///
+/// The drop waits for whoever edits sites, so it must not interrupt them: no interrupt handler drops one.
 #[must_use = "the sites are native again and forgotten as soon as this is dropped"]
 pub struct Registered {
     set: &'static SiteSet,
@@ -79,7 +81,7 @@ impl SiteSet {
         records: Records<'static>,
         text: &'static dyn Text,
     ) -> Result<Registered, Error> {
-        let held = STATE.hold().ok_or(Error::Busy)?;
+        let held = STATE.hold()?;
         if self.content().is_some() {
             return Err(Error::Registered);
         }
@@ -89,7 +91,8 @@ impl SiteSet {
             plan.replace(&active.replacements)?;
             let sites = plan.validate(records, active.bottom.writer(text))?;
             // SAFETY: validated just now; by the caller, nobody executes the text.
-            let _ = unsafe { sites.apply_on(active.bottom) };
+            let _ = unsafe { sites.write() };
+            active.bottom.serialise();
         } else {
             let _ = Plan::native().validate(records, text)?;
         }
@@ -116,14 +119,15 @@ impl Drop for Registered {
     fn drop(&mut self) {
         let held = loop {
             match STATE.hold() {
-                Some(held) => break held,
-                None => core::hint::spin_loop(),
+                Ok(held) => break held,
+                Err(_) => core::hint::spin_loop(),
             }
         };
         if let (Some(active), Some(content)) = (held.active(), self.set.content()) {
             let _masked = Masked::new(active.bottom);
             // SAFETY: registered, so valid, and by who registered it nobody executes the text.
-            unsafe { content.restore(active.bottom, &Plan::native()) };
+            unsafe { content.write_back(active.bottom, &Plan::native()) };
+            active.bottom.serialise();
         }
         // SAFETY: the state is held, and no reference into the cell is left.
         unsafe { *self.set.content.get() = None };
@@ -145,11 +149,11 @@ impl Content {
     ///
     /// - The records were found valid with this text, and since then only the patcher wrote to it.
     /// - Nobody executes the text, and interrupts are masked.
-    unsafe fn restore(&self, bottom: &dyn Bottom, plan: &Plan) {
+    unsafe fn write_back(&self, bottom: &dyn Bottom, plan: &Plan) {
         // SAFETY: the caller's promise.
         let sites = unsafe { Edited::assume(plan, self.records, bottom.writer(self.text)) };
         // SAFETY: the caller's promise.
-        unsafe { sites.restore_on(bottom) };
+        unsafe { sites.write_back() };
     }
 }
 
@@ -172,31 +176,31 @@ pub(crate) fn validate_all(held: &Held, bottom: &dyn Bottom, plan: &Plan) -> Res
     Ok(counts)
 }
 
-/// Edits every set as a plan says.
+/// Edits every set as a plan says; the caller has this CPU see it.
 ///
 /// # Safety
 ///
 /// - The sets passed [`validate_all`] just now, with the same plan.
 /// - No other CPU executes the texts, interrupts are masked, and no handler uses an op.
-pub(crate) unsafe fn apply_all(held: &Held, bottom: &dyn Bottom, plan: &Plan) {
+pub(crate) unsafe fn write_all(held: &Held, bottom: &dyn Bottom, plan: &Plan) {
     for Content { records, text } in registered(held) {
         // SAFETY: the caller's promise.
         let sites = unsafe { plan.valid(records, bottom.writer(text)) };
         // SAFETY: the caller's promise.
-        let _ = unsafe { sites.apply_on(bottom) };
+        let _ = unsafe { sites.write() };
     }
 }
 
-/// Puts the native text of every set back.
+/// Puts the native text of every set back; the caller has this CPU see it.
 ///
 /// # Safety
 ///
-/// - Every set was edited by [`apply_all`] or when it was registered.
+/// - Every set was edited by [`write_all`] or when it was registered.
 /// - No other CPU executes the texts, interrupts are masked, and no handler uses an op.
-pub(crate) unsafe fn restore_all(held: &Held, bottom: &dyn Bottom, plan: &Plan) {
+pub(crate) unsafe fn write_all_back(held: &Held, bottom: &dyn Bottom, plan: &Plan) {
     for content in registered(held) {
         // SAFETY: registered, so valid; the rest is the caller's promise.
-        unsafe { content.restore(bottom, plan) };
+        unsafe { content.write_back(bottom, plan) };
     }
 }
 

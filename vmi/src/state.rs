@@ -12,7 +12,7 @@ use core::{
 
 use vmi_abi::{Bottom, Platform, Replacements, Table};
 
-use crate::layers::Layers;
+use crate::{Error, layers::Layers};
 
 /// What `init` chose, for whoever edits later.
 pub(crate) struct Active {
@@ -25,21 +25,21 @@ pub(crate) struct Active {
     pub(crate) table: &'static Table,
 }
 
-/// The image's life.
+/// The image's life: whether `init` made it active, and whether somebody edits it or changes that.
 pub(crate) struct State {
     word: AtomicU8,
     active: UnsafeCell<MaybeUninit<Active>>,
 }
 
-const NATIVE: u8 = 0;
-const BUSY: u8 = 1;
-const ACTIVE: u8 = 2;
+/// Somebody holds the state.
+const HELD: u8 = 1 << 0;
+/// The image is active.
+const ACTIVE: u8 = 1 << 1;
 
 pub(crate) static STATE: State =
-    State { word: AtomicU8::new(NATIVE), active: UnsafeCell::new(MaybeUninit::uninit()) };
+    State { word: AtomicU8::new(0), active: UnsafeCell::new(MaybeUninit::uninit()) };
 
-// SAFETY: the cell is written only by whoever holds the state, having moved the word to BUSY, and read only while the word
-// is ACTIVE, or by whoever moved it from there to BUSY.
+// SAFETY: the cell is written only by who holds the state and while it is not active, and read only while it is.
 unsafe impl Sync for State {}
 
 /// The state held: nobody else edits or changes it until this is dropped, which puts it back to what it is here.
@@ -49,27 +49,28 @@ pub(crate) struct Held {
 
 impl State {
     /// Takes the state of a native image.
-    pub(crate) fn hold_native(&self) -> Option<Held> {
-        self.advance(NATIVE).then(|| Held { active: false })
-    }
-
-    /// Takes the state of an image that `init` made active.
-    pub(crate) fn hold_active(&self) -> Option<Held> {
-        self.advance(ACTIVE).then(|| Held { active: true })
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyInitialised`] and [`Error::Busy`].
+    pub(crate) fn hold_native(&self) -> Result<Held, Error> {
+        let held = self.hold()?;
+        if held.active { Err(Error::AlreadyInitialised) } else { Ok(held) }
     }
 
     /// Takes the state, whatever it is, unless somebody else holds it.
-    pub(crate) fn hold(&self) -> Option<Held> {
-        self.hold_native().or_else(|| self.hold_active())
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`].
+    pub(crate) fn hold(&self) -> Result<Held, Error> {
+        let before = self.word.fetch_or(HELD, Ordering::AcqRel);
+        if before & HELD != 0 { Err(Error::Busy) } else { Ok(Held { active: before & ACTIVE != 0 }) }
     }
 
-    fn advance(&self, from: u8) -> bool {
-        self.word.compare_exchange(from, BUSY, Ordering::AcqRel, Ordering::Relaxed).is_ok()
-    }
-
-    /// Returns the table in force, if the image is active.
+    /// Returns the table in force, if the image is active: also while somebody edits it.
     pub(crate) fn table(&self) -> Option<&'static Table> {
-        (self.word.load(Ordering::Acquire) == ACTIVE).then(|| {
+        (self.word.load(Ordering::Acquire) & ACTIVE != 0).then(|| {
             // SAFETY: the state is active, so the cell was written, and nobody writes it now.
             unsafe { self.read() }.table
         })
@@ -79,7 +80,7 @@ impl State {
     ///
     /// # Safety
     ///
-    /// - The word is ACTIVE, or was and the caller holds the state.
+    /// - The word has ACTIVE, or the caller holds the state and has written the cell.
     unsafe fn read(&self) -> &Active {
         // SAFETY: nobody writes the cell in these states.
         let cell = unsafe { &*self.active.get() };
@@ -91,26 +92,26 @@ impl State {
 impl Held {
     /// Returns what was chosen, if the image is active.
     pub(crate) fn active(&self) -> Option<&Active> {
-        // SAFETY: it was active when the state was taken, or `activate` wrote the cell.
+        // SAFETY: it was active when the state was taken, and is.
         self.active.then(|| unsafe { STATE.read() })
     }
 
-    /// Has the image be active.
-    pub(crate) fn activate(&mut self, active: Active) {
-        // SAFETY: the state is held, and no reference from `active` is left, since that borrows `self`.
+    /// Has the image be active. It was not, when the state was taken.
+    pub(crate) fn activate(mut self, active: Active) {
+        // SAFETY: the state is held and not active, so nobody reads the cell.
         unsafe { (*STATE.active.get()).write(active) };
         self.active = true;
     }
 
     /// Has the image be native.
-    pub(crate) fn deactivate(&mut self) {
+    pub(crate) fn deactivate(mut self) {
         self.active = false;
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        STATE.word.store(if self.active { ACTIVE } else { NATIVE }, Ordering::Release);
+        STATE.word.store(if self.active { ACTIVE } else { 0 }, Ordering::Release);
     }
 }
 

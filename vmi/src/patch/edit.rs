@@ -55,15 +55,17 @@ impl<'a> Validated<'a> {
     ///   or what everybody who reaches such a site expects.
     pub unsafe fn apply(self) -> Edited<'a> {
         // SAFETY: the caller's promises.
-        unsafe { self.apply_on(&BareMetal) }
+        let edited = unsafe { self.write() };
+        BareMetal.serialise();
+        edited
     }
 
-    /// Does what [`apply`](Self::apply) does, on another bottom than bare metal.
+    /// Writes every replacement into its sites; the caller has this CPU see them.
     ///
     /// # Safety
     ///
     /// - As of [`apply`](Self::apply).
-    pub(crate) unsafe fn apply_on(self, bottom: &dyn Bottom) -> Edited<'a> {
+    pub(crate) unsafe fn write(self) -> Edited<'a> {
         let Sites { plan, records, text } = self.sites;
         let mut edit = || {
             for (address, site) in records.iter() {
@@ -76,7 +78,6 @@ impl<'a> Validated<'a> {
         };
         // SAFETY: by the caller, the text is nobody else's.
         unsafe { text.edit(&mut edit) };
-        bottom.serialise();
         Edited { sites: self.sites }
     }
 }
@@ -99,15 +100,16 @@ impl<'a> Edited<'a> {
     /// - No other CPU or thread executes the text meanwhile, and no interrupt or signal handler that uses an op runs.
     pub unsafe fn restore(self) {
         // SAFETY: the caller's promises.
-        unsafe { self.restore_on(&BareMetal) }
+        unsafe { self.write_back() };
+        BareMetal.serialise();
     }
 
-    /// Does what [`restore`](Self::restore) does, on another bottom than bare metal.
+    /// Writes the native text back; the caller has this CPU see it.
     ///
     /// # Safety
     ///
     /// - As of [`restore`](Self::restore).
-    pub(crate) unsafe fn restore_on(self, bottom: &dyn Bottom) {
+    pub(crate) unsafe fn write_back(self) {
         let Sites { plan, records, text } = self.sites;
         let mut edit = || {
             for (address, site) in records.iter() {
@@ -122,7 +124,6 @@ impl<'a> Edited<'a> {
         };
         // SAFETY: by the caller, the text is nobody else's.
         unsafe { text.edit(&mut edit) };
-        bottom.serialise();
     }
 }
 

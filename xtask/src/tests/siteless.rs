@@ -18,8 +18,8 @@ const ROOTS: [&str; 7] = [
     "platform::SamplePlatform::write",
     "platform::SamplePlatform::edit",
     "patch::plan::Plan::validate",
-    "patch::edit::Validated::apply_on",
-    "patch::edit::Edited::restore_on",
+    "patch::edit::Validated::write",
+    "patch::edit::Edited::write_back",
     "fixup::landing",
 ];
 
