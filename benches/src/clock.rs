@@ -27,14 +27,16 @@ pub fn of_kvm() -> Clock {
     let cpuid = machine::answering(machine::KVM);
     let machine = Machine::new(&cpuid, CommandLine::default());
     let below = Box::leak(Box::new(Table::vacant()));
-    below.copy(vmi::native_table());
+    // SAFETY: nobody else has the table.
+    unsafe { below.copy(vmi::native_table()) };
     serve::<cpu::try_read_msr>(below, leaf!(cpu::try_read_msr, |_| Ok(msr::RESET)));
     serve::<cpu::try_write_msr>(below, leaf!(cpu::try_write_msr, register));
     // SAFETY: the backend writes no MSR but those of this table, whose host is the one that the offer describes; one
     // thread, once.
     unsafe { BACKEND.enable(&offer, &machine, &PROGRAM, below) }.expect("a clock page");
     let served = Box::leak(Box::new(Table::vacant()));
-    served.copy(below);
+    // SAFETY: as above.
+    unsafe { served.copy(below) };
     match BACKEND.replacements(&offer, &machine).get(time::now_ns::OP) {
         // SAFETY: the backend's clock.
         Override::Call(clock) => unsafe { served.set(time::now_ns::OP, clock) },

@@ -42,7 +42,7 @@ macro_rules! __replacements_of {
     } )*) => {{
         let mut all = $crate::Replacements::KEEP;
         $( $(
-            $crate::columns!([$crate::__replace_by] [class safety inputs result] $row all [$implementer] $group $Group $name);
+            $crate::columns!([$crate::__replace_by] [class stack safety inputs result] $row all [$implementer] $group $Group $name);
         )* )*
         all
     }};
@@ -52,15 +52,16 @@ macro_rules! __replacements_of {
 #[macro_export]
 macro_rules! __replace_by {
     ($all:ident $implementer:tt $group:ident $Group:ident $name:ident jump $($rest:tt)*) => {};
+    ($all:ident $implementer:tt $group:ident $Group:ident $name:ident $class:ident any $($rest:tt)*) => {};
     ($all:ident [$implementer:ty] $group:ident $Group:ident $name:ident
-        call [$($unsafe:tt)?] ($($input:ident: $type:ty = $places:tt),*) ($result:ty)) => {{
+        call kernel [$($unsafe:tt)?] ($($input:ident: $type:ty = $places:tt),*) ($result:ty)) => {{
         $($unsafe)? extern "sysv64" fn function($($input: $type),*) -> $result {
             $($unsafe)? { <$implementer as $crate::$Group>::$name($($input),*) }
         }
         $all.set::<$crate::$group::$name>($crate::Override::Call(function));
     }};
     ($all:ident [$implementer:ty] $group:ident $Group:ident $name:ident
-        $class:ident [$($unsafe:tt)?] ($($input:ident: $type:ty = $places:tt),*) ($result:ty)) => {
+        $class:ident kernel [$($unsafe:tt)?] ($($input:ident: $type:ty = $places:tt),*) ($result:ty)) => {
         $all.set::<$crate::$group::$name>($crate::leaf!($group::$name, |$($input),*| $($unsafe)? {
             <$implementer as $crate::$Group>::$name($($input),*)
         }));

@@ -7,12 +7,26 @@ use crate::{Class, Entry, Leaf, LeafFrame, Value, value};
 pub struct Op(u16);
 
 /// An op as a type: [`irq::disable`] and its like. What [`Table::get`](crate::Table::get) and
-/// [`Replacements::set`](crate::Replacements::set) are told, so that a function of another op does not compile.
-pub trait Operation {
+/// [`Replacements::set`](crate::Replacements::set) are told, so that a function of another op does not compile. The list makes
+/// the only ones:
+///
+/// ```compile_fail,E0277
+/// enum Mine {}
+/// impl vmi_abi::Operation for Mine {
+///     const OP: vmi_abi::Op = vmi_abi::time::now_ns::OP;
+///     type Function = extern "sysv64" fn();
+/// }
+/// ```
+pub trait Operation: sealed::Sealed {
     /// The op.
     const OP: Op;
     /// The type of the function that serves it: [`Leaf`], or of a call op the function itself.
     type Function: Entry;
+}
+
+mod sealed {
+    /// Of the list.
+    pub trait Sealed {}
 }
 
 /// A row of the op list.
@@ -276,6 +290,8 @@ macro_rules! op_type {
             };
         }
 
+        impl sealed::Sealed for $name {}
+
         impl Operation for $name {
             const OP: Op = Self::OP;
             type Function = function!($class $name [$($unsafe)?] ($($type),*) $result);
@@ -285,8 +301,13 @@ macro_rules! op_type {
             -> $result = [$($out: $register $low..$high),*]);
 
         const _: () = assert!(
-            !matches!($name::INFO.class, Class::Note) || $number <= 0xff && size_of::<$result>() == 0,
-            "a note names its op in one byte, and has no result"
+            !matches!($name::INFO.class, Class::Note)
+                || $number <= 0xff && size_of::<$result>() == 0 $( $( && !is_stack!($in) )* )*,
+            "a note names its op in one byte, has no result, and takes nothing from the stack"
+        );
+        const _: () = assert!(
+            !matches!(($name::INFO.class, $name::INFO.stack), (Class::Call, Stack::Any)),
+            "a call op pushes a return address, and so runs on the kernel's stack"
         );
         const _: () = assert!(
             $name::INFO.defer.is_none() || size_of::<$result>() == 0,

@@ -12,7 +12,8 @@ pub static TABLE: Table = Table::vacant();
 
 /// Copies the library's table, which the calls need before they are made.
 pub fn refresh() {
-    TABLE.copy(vmi::table());
+    // SAFETY: this module's own, which is called with whatever serves now.
+    unsafe { TABLE.copy(vmi::table()) };
 }
 
 /// Jumps to the address in r11 by a return, so that no branch target is predicted that somebody else has chosen. Source:
