@@ -111,12 +111,17 @@ macro_rules! stubs {
                 "mov [rip + {stub}], rcx",
                 "pop rcx",
                 "ret",
-                "6: jmp {none}",
+                // Neither instruction is to be had: nobody tries again.
+                "6: push rcx",
+                "lea rcx, [rip + {refused}]",
+                "mov [rip + {stub}], rcx",
+                "pop rcx",
+                "jmp {refused}",
                 vmi_abi::__fixup_text!("{own}", "2b", "3b", "4b"),
                 vmi_abi::__fixup_text!("{own}", "4b", "5b", "6b"),
                 other = sym $other,
                 stub = sym STUB,
-                none = sym no_hypercall,
+                refused = sym refused,
                 own = sym $name,
             )
         }
@@ -134,6 +139,12 @@ stubs! {
 #[unsafe(naked)]
 pub(crate) unsafe extern "sysv64" fn no_hypercall() {
     naked_asm!("mov rax, {answer}", "ret", answer = const Error::NO_SUCH_CALL.0)
+}
+
+/// The same, where both instructions were tried: [`no_hypercall`] is what stands before one was chosen.
+#[unsafe(naked)]
+unsafe extern "sysv64" fn refused() {
+    naked_asm!("jmp {none}", none = sym no_hypercall)
 }
 
 /// RBX is the compiler's, and no operand: its value waits in the register of the first argument, which thereby keeps its

@@ -214,6 +214,9 @@ pub fn expecting<R>(vector: u64, landing: u64, attempt: impl FnOnce() -> R) -> R
 /// Whether an exception was reported.
 static REPORTED: AtomicBool = AtomicBool::new(false);
 
+/// How often a fault went on at the landing of a fixup.
+pub static LANDINGS: AtomicU64 = AtomicU64::new(0);
+
 extern "sysv64" fn on_interrupt(frame: &mut Frame) {
     timer::on_interrupt(frame.vector as u8);
 }
@@ -223,6 +226,7 @@ extern "sysv64" fn on_exception(frame: &mut Frame) {
     if matches!(frame.vector, INVALID_OPCODE | GENERAL_PROTECTION | PAGE_FAULT)
         && let Some(landing) = vmi::fixup::landing(frame.rip)
     {
+        LANDINGS.fetch_add(1, Relaxed);
         frame.rip = landing;
         return;
     }

@@ -3,8 +3,10 @@
 // UNSAFETY: rewrites the clock page, reads KVM's MSRs, and issues hypercalls.
 #![expect(unsafe_code)]
 
+use core::{arch::x86_64::CpuidResult, sync::atomic::Ordering::Relaxed};
+
 use vmi::{Platform, Report};
-use vmi_abi::Cpu;
+use vmi_abi::{CommandLine, Cpu, Machine};
 use vmi_kvm_backend::{
     Features,
     hypercall::{Error, Hypercall, Number},
@@ -18,6 +20,7 @@ use crate::kernel::{
     insn::attempt,
     platform::{PLATFORM, machine},
     tally::{Failure, Outcome, Verdict, between, equal, holds},
+    trap,
 };
 
 const WITH_CLOCK: &[Check] = &[
@@ -34,7 +37,10 @@ const WITHOUT_CLOCK: &[Check] = &[
     ("kvm/an unknown hypercall is refused", unknown_hypercall),
 ];
 const UNUSED: &[Check] = &[("kvm/no page is registered", no_page_is_registered)];
-const BARE: &[Check] = &[("hypercall opcodes are undefined", opcodes_are_undefined)];
+const BARE: &[Check] = &[
+    ("hypercall opcodes are undefined", opcodes_are_undefined),
+    ("a hypercall that nobody takes is tried once", hypercall_is_tried_once),
+];
 
 /// Returns the checks for the chosen backend.
 pub fn checks(report: &Report) -> &'static [Check] {
@@ -209,5 +215,31 @@ fn unknown_hypercall() -> Verdict {
 fn opcodes_are_undefined() -> Verdict {
     holds("vmcall is undefined", attempt::vmcall_is_undefined())?;
     holds("vmmcall is undefined", attempt::vmmcall_is_undefined())?;
+    Ok(PASSED)
+}
+
+/// CPUID announces KVM, and neither instruction is to be had.
+fn hypercall_is_tried_once() -> Verdict {
+    let kvm = |leaf, subleaf| match leaf {
+        0x4000_0000 => CpuidResult {
+            eax: 0x4000_0001,
+            ebx: u32::from_le_bytes(*b"KVMK"),
+            ecx: u32::from_le_bytes(*b"VMKV"),
+            edx: u32::from_le_bytes(*b"M\0\0\0"),
+        },
+        0x4000_0001.. => CpuidResult { eax: 0, ebx: 0, ecx: 0, edx: 0 },
+        _ => <Native as Cpu>::cpuid(leaf, subleaf),
+    };
+    let machine = Machine::new(&kvm, CommandLine::default());
+    let Some(hypercall) = Hypercall::detect(&machine) else {
+        return Ok(Outcome::Skipped("the CPU's vendor has no known hypercall instruction"));
+    };
+    let landings = trap::LANDINGS.load(Relaxed);
+    for _ in 0..3 {
+        // SAFETY: nobody is there to do anything.
+        let found = unsafe { hypercall.call(Number::VAPIC_POLL_IRQ, []) };
+        equal("answer", found as u64, Error::NO_SUCH_CALL.0 as u64)?;
+    }
+    equal("faults", trap::LANDINGS.load(Relaxed) - landings, 2_u64)?;
     Ok(PASSED)
 }
