@@ -27,11 +27,15 @@ macro_rules! __leaf_asm {
     // The result lies on the stack when control leaves the text.
     ([$($text:expr),*] [$($named:tt)*] [$($clobbers:tt)*] () -> $result:ty = [$out:ident: "stack" $($bits:tt)*]) => {{
         let $out: u64;
-        #[cfg(not(target_feature = "sse"))]
-        $crate::__leaf_asm!(@asm $($text,)* "pop {stack}", stack = lateout(reg) $out, $($named)* $($clobbers)*);
-        // `clobber_abi` allows no register of the compiler's choice as output.
-        #[cfg(target_feature = "sse")]
-        $crate::__leaf_asm!(@asm $($text,)* "pop rax", $($named)* lateout("rax") $out, $($clobbers)*);
+        ::core::cfg_select! {
+            // `clobber_abi` allows no register of the compiler's choice as output.
+            target_feature = "sse" => {
+                $crate::__leaf_asm!(@asm $($text,)* "pop rax", $($named)* lateout("rax") $out, $($clobbers)*);
+            }
+            _ => {
+                $crate::__leaf_asm!(@asm $($text,)* "pop {stack}", stack = lateout(reg) $out, $($named)* $($clobbers)*);
+            }
+        }
         <$result as $crate::Value>::from_bits($out.into())
     }};
     ($text:tt $named:tt $clobbers:tt ($($argument:ident: $type:ty = $places:tt),*) -> $result:ty = $outputs:tt) => {

@@ -43,7 +43,7 @@ enum Verdict {
 /// How many sites stand in which form.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SiteCounts {
-    /// All sites of the image.
+    /// All sites: the image's, and where any was edited those of the registered sets.
     pub total: usize,
     /// Sites that were not edited.
     pub native: usize,

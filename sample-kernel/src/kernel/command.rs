@@ -44,7 +44,7 @@ pub static BACKENDS: &[&dyn Backend] = &include!(concat!(env!("OUT_DIR"), "/back
 /// | `epoch=SECONDS` | tells the checks the time of day |
 /// | `hypercalls=undefined` | tells the checks that there is no hypervisor, not even a hidden one |
 ///
-/// The library itself heeds `nopv`, and the KVM backend `no-kvmclock`.
+/// The library itself heeds `nopv` and `no-BACKEND`, and the KVM backend `no-kvmclock`.
 pub fn run() -> ! {
     let command_line = CommandLine::new(PLATFORM.get().command_line());
     line!("vmi sample kernel {}, {} bytes of text", env!("CARGO_PKG_VERSION"), text_len());

@@ -33,7 +33,7 @@ static PLATFORM: SitesPlatform = SitesPlatform([&raw const __executable_start..&
 
 struct SitesPlatform([Range<*const u8>; 1]);
 
-// SAFETY: the pointers are only compared and handed to `write_text`.
+// SAFETY: the pointers are only compared and handed to `write`.
 unsafe impl Sync for SitesPlatform {}
 
 // SAFETY: the range is the linker's, around the text, and mapped where it is by `boot.s`, writable; no op is used here.

@@ -1,8 +1,8 @@
 //! The patcher: edits the places where ops stand, and puts them back.
 //!
 //! [`init`](crate::init) and [`teardown`](crate::teardown) are made of it, and are what a kernel calls. By itself it
-//! edits a set of [`Records`] of one's own: a module's, or those of a program in user space that tries or measures a
-//! replacement, where `init`, which masks interrupts, cannot run.
+//! edits a set of [`Records`] of one's own: those of a program that tries or measures a replacement. A module's are for
+//! [`SiteSet`](crate::SiteSet), which has them follow the layers.
 //!
 //! A [`Plan`] says what stands, and what shall stand, in the sites of each op. [`Plan::validate`] holds every record
 //! and the text it names against it; what passes is [`Validated`], which alone can be applied and so becomes

@@ -1,4 +1,4 @@
-//! SiteRecord records: the image's, or others.
+//! Site records: the image's, or others.
 
 // UNSAFETY: makes a slice of what the linker gathered between two symbols.
 #![expect(unsafe_code)]
@@ -16,7 +16,7 @@ unsafe extern "C" {
     static STOP: SiteRecord;
 }
 
-/// SiteRecord records in the order in which they lie in the image. Their places are relative to their own addresses.
+/// Site records in the order in which they lie in the image. Their places are relative to their own addresses.
 #[derive(Clone, Copy, Debug)]
 pub struct Records<'a>(&'a [SiteRecord]);
 

@@ -76,6 +76,10 @@ fn document(context: &mut Context) -> Result<Outcome> {
         // The kernel's own two, and both ways of ending the machine.
         ensure!(row.checks == Checks { passed: 4, failed: 0, skipped: 1 }, "{row:?}");
     }
+    let text = GOOD.replace("layers: none", "layers: upper lower");
+    let finished = demo(context, &context.tiny_kernel("layers", &text, End::Exit(0x10))?, &["--json"])?;
+    let layered: Document = serde_json::from_str(&finished.stdout).context("this is not the document")?;
+    ensure!(layered.hosts.iter().all(|row| row.layers == ["upper", "lower"]), "{:?}", layered.hosts);
     ensure!(
         document.hosts.iter().any(|row| row.host == "kvm-local")
             || finished.stderr.contains("kvm-local: skipped: "),
