@@ -90,7 +90,10 @@ fn whole_life(tally: &mut Tally) {
     let hash = image::text_hash();
     checks::run("before", tally);
     canary::run("before", tally);
-    let Some(report) = start(tally, BACKENDS) else { return natively("refused", tally) };
+    let Some(report) = start(tally, BACKENDS) else {
+        natively("refused", tally);
+        return checks::run_without_backend("refused", tally);
+    };
     checks::run("after", tally);
     canary::run("after", tally);
     checks::run_for_backend(&report, tally);

@@ -8,8 +8,10 @@ use crate::console::Report;
 use crate::elf::{Elf, RECORD};
 use crate::host::{Host, Machine};
 
-pub(super) const TESTS: &[Test] =
-    &[Test { name: "damage::a_damaged_record_is_refused_by_name", run: a_damaged_record_is_refused_by_name }];
+pub(super) const TESTS: &[Test] = &[
+    Test { name: "damage::a_damaged_record_is_refused_by_name", run: a_damaged_record_is_refused_by_name },
+    Test { name: "damage::firmwares_clock_page_is_taken_back_all_the_same", run: firmwares_page },
+];
 
 /// A name, and what is done to the records. It says which record must be named.
 type Damage = (&'static str, fn(&mut [u8]) -> usize);
@@ -91,5 +93,19 @@ fn a_damaged_record_is_refused_by_name(context: &mut Context) -> Result<Outcome>
         ensure!(report.passed.len() > 30, "{name}: {} native checks passed", report.passed.len());
         ensure!(run.ending == Ending::Exit(0x11), "{name}: {}", run.ending);
     }
+    Ok(Outcome::Passed)
+}
+
+/// SeaBIOS registers a page, which an `init` that refuses clears before it goes.
+fn firmwares_page(context: &mut Context) -> Result<Outcome> {
+    let elf = Elf::read(&context.image()?)?;
+    let image = context.write("damaged", &elf.with_records(|records| _ = flip(records, 6)))?;
+    let mut boot = Boot::new(Host::named("kvm")?, &image);
+    boot.machine = Machine::Pc;
+    let report = Report::read(&boot.run()?.console);
+    let failed: Vec<&str> = report.failed.iter().map(|(name, _)| name.as_str()).collect();
+    ensure!(failed == ["init/vmi::init"], "{:?}", report.failed);
+    let check = "refused/kvm/no page is registered";
+    ensure!(report.passed.iter().any(|name| name == check), "{:?}", report.passed);
     Ok(Outcome::Passed)
 }

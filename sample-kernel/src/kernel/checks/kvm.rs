@@ -36,7 +36,8 @@ const WITHOUT_CLOCK: &[Check] = &[
     ("kvm/a hypercall is served", known_hypercall),
     ("kvm/an unknown hypercall is refused", unknown_hypercall),
 ];
-const UNUSED: &[Check] = &[("kvm/no page is registered", no_page_is_registered)];
+/// What holds wherever no backend is enabled.
+pub const UNUSED: &[Check] = &[("kvm/no page is registered", no_page_is_registered)];
 const BARE: &[Check] = &[
     ("hypercall opcodes are undefined", opcodes_are_undefined),
     ("a hypercall that nobody takes is tried once", hypercall_is_tried_once),
@@ -51,12 +52,6 @@ pub fn checks(report: &Report) -> &'static [Check] {
         _ if command_line().value("hypercalls") == Some("undefined") => BARE,
         _ => &[],
     }
-}
-
-/// Returns the checks of what the chosen backend left behind.
-pub fn checks_after(report: &Report) -> &'static [Check] {
-    const LEFT: &[Check] = &[("kvm/no page is registered", no_page_is_registered)];
-    if kvm(report) { LEFT } else { &[] }
 }
 
 fn kvm(report: &Report) -> bool {
