@@ -13,20 +13,18 @@ use vmi_abi::{CommandLine, Machine};
 
 use crate::accounting::Vendor;
 use crate::error::{Error, Result};
+use crate::topology::Topology;
 
-/// Leaf 1 ECX: the APIC timer takes a deadline; a hypervisor is present. EDX: several logical CPUs in a package.
+/// Leaf 1 ECX: the APIC timer takes a deadline; a hypervisor is present.
 const TSC_DEADLINE: u32 = 1 << 24;
 const HYPERVISOR: u32 = 1 << 31;
-const HTT: u32 = 1 << 28;
-/// Leaf 0x8000_0001 ECX: the logical CPUs of a package are cores.
-const CMP_LEGACY: u32 = 1 << 1;
 /// A leaf that is told apart by its subleaf. Source: KVM API, "KVM_SET_CPUID2".
-const SIGNIFICANT_INDEX: u32 = 1;
+pub(crate) const SIGNIFICANT_INDEX: u32 = 1;
 /// Where the leaves of an interface may start, and how many it has at most.
 const BASES: Range<u32> = 0x4000_0000..0x4001_0000;
 const INTERFACE_LEAVES: usize = 0x100;
 
-/// The leaves for CPU 0, from which those of the others are made.
+/// The leaves that all CPUs have, from which those of each are made.
 #[derive(Clone, Debug)]
 pub(crate) struct Leaves {
     entries: Vec<kvm_cpuid_entry2>,
@@ -43,12 +41,15 @@ impl Leaves {
         let supported = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES);
         let supported = supported.map_err(Error::kvm("tell which CPUID leaves it supports"))?;
         let mut leaves = Self { entries: supported.as_slice().to_vec(), cpus };
-        let deadline = kvm.check_extension(Cap::TscDeadlineTimer);
-        if let Some(leaf) = leaves.find(1, 0) {
-            // KVM leaves these two to its user.
+        leaves.add_users_features(kvm.check_extension(Cap::TscDeadlineTimer));
+        Ok(leaves)
+    }
+
+    /// Adds the two features that KVM leaves to its user.
+    fn add_users_features(&mut self, deadline: bool) {
+        if let Some(leaf) = self.find(1, 0) {
             leaf.ecx |= HYPERVISOR | if deadline { TSC_DEADLINE } else { 0 };
         }
-        Ok(leaves)
     }
 
     /// Returns a leaf, if there is one.
@@ -64,7 +65,9 @@ impl Leaves {
             entry.function == leaf && (entry.flags & SIGNIFICANT_INDEX == 0 || entry.index == subleaf)
         });
         let at = found.unwrap_or_else(|| {
-            let flags = if subleaf == 0 { 0 } else { SIGNIFICANT_INDEX };
+            // One that is there already, and was not meant, is told apart by its subleaf.
+            let others = self.entries.iter().any(|entry| entry.function == leaf);
+            let flags = if subleaf == 0 && !others { 0 } else { SIGNIFICANT_INDEX };
             self.entries.push(kvm_cpuid_entry2 {
                 function: leaf,
                 index: subleaf,
@@ -103,86 +106,55 @@ impl Leaves {
     }
 
     /// Returns the leaves as the CPU of that number sees them.
+    #[must_use]
+    pub(crate) fn of(&self, cpu: usize) -> Self {
+        let mut of_cpu = self.clone();
+        let topology = Topology { vendor: self.vendor(), cpus: self.cpus as u32, cpu: cpu as u32 };
+        topology.describe(&mut of_cpu.entries);
+        of_cpu
+    }
+
+    /// Returns the leaves as KVM takes them.
     ///
     /// # Errors
     ///
-    /// Fails where there are more than KVM takes.
-    pub(crate) fn of(&self, cpu: usize) -> Result<CpuId> {
-        let (id, cpus) = (cpu as u32, self.cpus as u32);
-        let width = cpus.next_power_of_two().trailing_zeros();
-        let mut entries = self.entries.clone();
-        for entry in &mut entries {
-            match entry.function {
-                1 => {
-                    entry.ebx = entry.ebx & 0x0000_ffff | cpus.min(255) << 16 | id << 24;
-                    entry.edx = set(entry.edx, HTT, cpus > 1);
-                }
-                // Cores in the package.
-                4 if entry.eax != 0 => entry.eax = entry.eax & 0x03ff_ffff | (cpus - 1).min(63) << 26,
-                // One thread a core; all cores in one package. Source: Intel SDM volume 2A, "CPUID", leaf 0BH.
-                0xb | 0x1f => {
-                    let (shift, count, level) = match entry.index {
-                        0 => (0, 1, 1 << 8),
-                        1 => (width, cpus, 2 << 8 | 1),
-                        index => (0, 0, index),
-                    };
-                    (entry.eax, entry.ebx, entry.ecx, entry.edx) = (shift, count, level, id);
-                }
-                0x8000_0001 => entry.ecx = set(entry.ecx, CMP_LEGACY, cpus > 1),
-                // Source: AMD64 APM volume 3, "CPUID Fn8000_0008_ECX" and "CPUID Fn8000_001E".
-                0x8000_0008 => entry.ecx = width << 12 | (cpus - 1).min(255),
-                0x8000_001e => (entry.eax, entry.ebx, entry.ecx) = (id, id & 0xff, 0),
-                _ => {}
-            }
-        }
-        CpuId::from_entries(&entries)
-            .map_err(|_| Error::Option(format!("{} CPUID leaves are more than KVM takes", entries.len())))
+    /// Fails where there are more than that.
+    pub(crate) fn to_kvm(&self) -> Result<CpuId> {
+        let count = self.entries.len();
+        CpuId::from_entries(&self.entries)
+            .map_err(|_| Error::Option(format!("{count} CPUID leaves are more than KVM takes")))
     }
-}
-
-fn set(value: u32, bit: u32, on: bool) -> u32 {
-    if on { value | bit } else { value & !bit }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn leaves(cpus: usize) -> Leaves {
-        let leaf = |function, index, flags| kvm_cpuid_entry2 { function, index, flags, ..Default::default() };
-        let entries = vec![
-            leaf(1, 0, 0),
-            leaf(0xb, 0, SIGNIFICANT_INDEX),
-            leaf(0xb, 1, SIGNIFICANT_INDEX),
-            leaf(0x8000_0008, 0, 0),
-        ];
-        Leaves { entries, cpus }
-    }
-
-    #[test]
-    fn every_cpu_finds_its_number_wherever_it_looks() {
-        for cpus in [1, 2, 3, 254] {
-            for cpu in 0..cpus {
-                let leaves = leaves(cpus).of(cpu).unwrap();
-                let [one, thread, core, size] = leaves.as_slice() else { panic!("four leaves") };
-                assert_eq!(one.ebx >> 24, cpu as u32);
-                assert_eq!((thread.edx, core.edx), (cpu as u32, cpu as u32));
-                assert_eq!(core.ebx, cpus as u32);
-                assert!(1_u32 << core.eax >= cpus as u32);
-                assert_eq!(size.ecx & 0xff, cpus as u32 - 1);
-                assert_eq!(one.edx & HTT != 0, cpus > 1);
-            }
-        }
+    fn leaves(functions: &[(u32, u32, u32)]) -> Leaves {
+        let leaf =
+            |&(function, index, flags)| kvm_cpuid_entry2 { function, index, flags, ..Default::default() };
+        Leaves { entries: functions.iter().map(leaf).collect(), cpus: 1 }
     }
 
     #[test]
     fn a_leaf_that_is_missing_is_added_once() {
-        let mut leaves = leaves(1);
+        let mut leaves = leaves(&[(1, 0, 0), (0xb, 1, SIGNIFICANT_INDEX)]);
         leaves.find_or_add(0x4000_0001, 0).eax = 8;
         assert_eq!(leaves.find_or_add(0x4000_0001, 0).eax, 8);
         assert!(leaves.find(0x4000_0002, 0).is_none());
         assert_eq!(leaves.find_or_add(0xb, 1).index, 1);
         leaves.find_or_add(0xb, 7).eax = 1;
-        assert_eq!(leaves.find(0xb, 0).unwrap().eax, 0);
+        leaves.find_or_add(0xb, 0).eax = 2;
+        assert_eq!([0, 1, 7].map(|subleaf| leaves.read(0xb, subleaf).eax), [2, 0, 1]);
+        assert_eq!(leaves.read(0xb, 3).eax, 0);
+    }
+
+    #[test]
+    fn what_kvm_leaves_to_its_user_is_added() {
+        for (deadline, expected) in [(true, HYPERVISOR | TSC_DEADLINE), (false, HYPERVISOR)] {
+            let mut leaves = leaves(&[(0, 0, 0), (1, 0, 0)]);
+            leaves.add_users_features(deadline);
+            assert_eq!(leaves.read(1, 0).ecx, expected);
+        }
     }
 }

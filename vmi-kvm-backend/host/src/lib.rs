@@ -18,6 +18,7 @@ pub mod port_call;
 mod services;
 mod shared;
 pub mod terminal;
+mod topology;
 mod vcpu;
 
 pub use boot::Boot;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use kvm_bindings::{KVM_PIT_SPEAKER_DUMMY, kvm_pit_config};
+use kvm_bindings::{CpuId, KVM_PIT_SPEAKER_DUMMY, kvm_pit_config};
 use kvm_ioctls::{Cap, IoEventAddress, Kvm, NoDatamatch, VcpuFd, VmFd};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
@@ -119,12 +119,10 @@ impl Machine {
         let mut leaves = Leaves::supported(&kvm, config.cpus)?;
         let vendor = leaves.vendor();
         leaves.announce(&port_calls.announcement(layout::CALL.start, layout::DOORBELL.start));
-        bad.claims.iter().for_each(|claim| claim.apply(&mut leaves));
-        bad.cpuid.iter().for_each(|rule| rule.apply(&mut leaves));
         let mut cpus = Vec::with_capacity(config.cpus);
         for number in 0..config.cpus {
             let cpu = vm.create_vcpu(number as u64).map_err(Error::kvm("make a CPU"))?;
-            cpu.set_cpuid2(&leaves.of(number)?).map_err(Error::kvm("set the CPUID leaves"))?;
+            cpu.set_cpuid2(&leaves_of(&leaves, number, bad)?).map_err(Error::kvm("set the CPUID leaves"))?;
             cpus.push(cpu);
         }
         vcpu::enter_at(&cpus[0], &start)?;
@@ -213,6 +211,14 @@ impl Machine {
         drop(self.vm);
         Ok(Outcome { ending, statistics })
     }
+}
+
+/// Returns what CPUID tells a CPU, and what is wrong with that.
+fn leaves_of(leaves: &Leaves, cpu: usize, bad: &BadHost) -> Result<CpuId> {
+    let mut leaves = leaves.of(cpu);
+    bad.claims.iter().for_each(|claim| claim.apply(&mut leaves));
+    bad.cpuid.iter().for_each(|rule| rule.apply(&mut leaves));
+    leaves.to_kvm()
 }
 
 /// Makes a virtual machine with its interrupt controllers and timer.
