@@ -10,11 +10,11 @@ pub enum Ending {
     Exit(u8),
     /// The guest switched the machine off.
     PowerOff,
-    /// The guest reset the machine, which is not started again.
+    /// The guest reset the machine.
     Reset,
     /// The guest said that it panicked.
     Panicked,
-    /// The first exception in a row of three had no handler: the CPU gave up.
+    /// The third exception in a row had no handler either, and nothing says that it was meant as a reset.
     TripleFault,
     /// The time was up.
     TimeLimit,

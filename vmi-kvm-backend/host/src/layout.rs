@@ -2,7 +2,7 @@
 //!
 //! | from | to | what |
 //! | --- | --- | --- |
-//! | `0x0000_0000` | `0x0000_1000` | free, so that address 0 means nothing |
+//! | `0x0000_0000` | `0x0000_1000` | free, so that address 0 means nothing, but for [`SOFT_RESET`] |
 //! | `0x0000_1000` | `0x0000_2000` | [`GDT`] |
 //! | `0x0000_2000` | `0x0000_3000` | [`START_INFO`] of a PVH image |
 //! | `0x0000_3000` | `0x0000_4000` | [`MEMORY_MAP`] of a PVH image |
@@ -10,7 +10,8 @@
 //! | `0x0000_7000` | `0x0000_8000` | [`ZERO_PAGE`] of a Linux kernel |
 //! | `0x0002_0000` | `0x0003_0000` | [`COMMAND_LINE`] |
 //! | `0x0009_fc00` | `0x000a_0000` | reserved, as on every PC ([`LOW_RAM_END`]) |
-//! | `0x000e_0000` | `0x0010_0000` | [`ACPI`], found by a search too |
+//! | `0x000e_0000` | `0x000f_f000` | [`ACPI`], found by a search too |
+//! | `0x000f_f000` | `0x0010_0000` | the BIOS, of which there is [`RESET_VECTOR`]; again at the hole's end |
 //! | `0x0010_0000` | end of RAM or hole | the image ([`IMAGE_MIN`]); modules at its upper end |
 //! | `0xc000_0000` | `0x1_0000_0000` | the hole for devices ([`HOLE`]) |
 //! | `0x1_0000_0000` | … | the rest of RAM |
@@ -36,7 +37,11 @@ pub const COMMAND_LINE: Range<u64> = 0x2_0000..0x3_0000;
 pub const LOW_RAM_END: u64 = 0x9_fc00;
 /// The ACPI tables, the root pointer first: where it is searched for where no boot loader names it (ACPI
 /// specification, "Finding the RSDP on IA-PC Systems").
-pub const ACPI: Range<u64> = 0xe_0000..0x10_0000;
+pub const ACPI: Range<u64> = 0xe_0000..0xf_f000;
+/// Where a CPU begins after a reset. Source: Intel SDM volume 3A, "First Instruction Executed".
+pub const RESET_VECTOR: u64 = 0xf_fff0;
+/// The word by which an operating system tells the BIOS what kind of reset comes.
+pub const SOFT_RESET: u64 = 0x472;
 /// The first byte that an image may use.
 pub const IMAGE_MIN: u64 = 0x10_0000;
 
@@ -55,6 +60,12 @@ pub const KVM_TSS: usize = 0xfffb_d000;
 pub const SERIAL: Range<u16> = 0x3f8..0x400;
 /// COM1's interrupt.
 pub const SERIAL_IRQ: u32 = 4;
+/// Data, and status or command, of the keyboard controller.
+pub const KEYBOARD_DATA: Range<u16> = 0x60..0x61;
+/// See [`KEYBOARD_DATA`].
+pub const KEYBOARD_COMMAND: Range<u16> = 0x64..0x65;
+/// System control port A.
+pub const PORT_92: Range<u16> = 0x92..0x93;
 /// Index and data of the real-time clock.
 pub const RTC: Range<u16> = 0x70..0x72;
 /// The exit port: a byte written there ends the run. QEMU's `isa-debug-exit` stands there too in all recipes.

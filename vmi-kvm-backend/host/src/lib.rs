@@ -15,6 +15,7 @@ mod machine;
 pub mod memory;
 pub mod options;
 pub mod port_call;
+pub mod restart;
 mod services;
 mod shared;
 pub mod terminal;

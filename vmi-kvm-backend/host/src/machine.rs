@@ -20,7 +20,7 @@ use crate::events::{self, Outside};
 use crate::port_call::PortCalls;
 use crate::shared::{Shared, lock};
 use crate::vcpu::{self, Vcpu};
-use crate::{acpi, background, layout, memory};
+use crate::{acpi, background, devices, layout, memory};
 
 /// The most CPUs whose numbers fit an xAPIC, which the tables describe.
 const CPUS_MAX: usize = 254;
@@ -38,6 +38,8 @@ pub struct Config {
     pub cpus: usize,
     /// Which devices there are.
     pub devices: Present,
+    /// Whether [`restart::run`](crate::restart::run) starts the guest again after a reset.
+    pub restart: bool,
     /// How long the guest may run.
     pub limit: Option<Duration>,
     /// Whether exits are counted by address and by the kernel.
@@ -57,6 +59,7 @@ impl Config {
             memory_bytes: Self::MEMORY_BYTES,
             cpus: 1,
             devices: Present::ALL,
+            restart: false,
             limit: None,
             statistics: false,
             bad_host: BadHost::default(),
@@ -96,6 +99,9 @@ impl Machine {
     pub fn new(config: &Config, output: Box<dyn Output>) -> Result<Self> {
         let memory = memory::allocate(config.memory_bytes)?;
         let rsdp = acpi::write(&memory, config.cpus.min(CPUS_MAX), config.devices)?;
+        if config.devices.bios {
+            devices::write_bios(&memory)?;
+        }
         let start = boot::load(&memory, config.memory_bytes, &config.boot, Some(rsdp))?;
         vcpu::write_segments(&memory)?;
 
@@ -106,6 +112,9 @@ impl Machine {
         }
         let vm = make_vm(&kvm)?;
         memory::register(&vm, &memory)?;
+        if config.devices.bios {
+            devices::register_bios(&vm)?;
+        }
 
         let bad = &config.bad_host;
         let clock = bad.clock.map(|fault| (Clock::new(fault, config.cpus), Clock::msrs(fault)));

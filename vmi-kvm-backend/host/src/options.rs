@@ -13,8 +13,7 @@ use crate::machine::Config;
 /// The heading under which the options for a bad host stand.
 const BAD: &str = "Bad host";
 /// What can be left out.
-const WITHOUT: &str =
-    "Leave out: serial, wide-serial (of it, all but bytes),\nexit, reset, power, pvpanic, rtc";
+const WITHOUT: &str = "Leave out: serial, wide-serial (all but bytes), exit,\nreset, keyboard, port92, bios, power, pvpanic, rtc";
 /// The ways in which the clock page can be spoiled.
 const CLOCK_FAULTS: &str = "odd|torn|back|shift=N|zero|future|paused|apart|stale";
 
@@ -44,6 +43,9 @@ pub struct Options {
     module: Vec<PathBuf>,
     #[arg(long, value_name = "DEVICE", help = WITHOUT)]
     without: Vec<Name>,
+    /// Start the guest again after a reset
+    #[arg(long)]
+    restart: bool,
     /// End the guest after so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     limit: Option<Duration>,
@@ -107,6 +109,7 @@ impl Options {
             memory_bytes: self.memory,
             cpus: self.cpus,
             devices,
+            restart: self.restart,
             limit: self.limit,
             statistics: self.stats.is_some(),
             bad_host: BadHost {

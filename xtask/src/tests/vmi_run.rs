@@ -17,6 +17,7 @@ pub(super) const TESTS: &[Test] = &[
     Test { name: "vmi_run::vmi_calls_have_effect_and_cost_what_they_may", run: port_calls },
     Test { name: "vmi_run::the_exit_status_is_the_guests", run: exit_status },
     Test { name: "vmi_run::debian_with_two_cpus_reaches_user_space_and_powers_off", run: debian },
+    Test { name: "vmi_run::debian_reboots_by_every_method", run: debian_reboots },
     Test { name: "vmi_run::the_image_survives_a_bad_host", run: bad_host },
     Test { name: "vmi_run::row_11_hypercalls_under_a_foreign_vendor_are_answered", run: foreign_vendor },
     Test { name: "vmi_run::it_starts_in_a_tenth_of_what_microvm_takes", run: starts_lightly },
@@ -77,6 +78,45 @@ fn debian(context: &mut Context) -> Result<Outcome> {
     let (console, status) = rig::errand(&files, &script, Duration::from_secs(120), &[])?;
     ensure!(console.contains("user space with 2 CPUs"), "{console}");
     ensure!(status == 0, "it ended with status {status}: {console}");
+    Ok(Outcome::Passed)
+}
+
+/// By every method of its own, where there is nothing but what that needs: what is left out cannot help out.
+fn debian_reboots(context: &mut Context) -> Result<Outcome> {
+    const INIT: &str = "#!/bin/busybox sh\n/bin/busybox mount -t proc none /proc\n\
+        /bin/busybox grep -q vmi-panics /proc/cmdline && exit\n/bin/busybox reboot -f\n";
+    const METHODS: [(&str, &str); 8] = [
+        ("reboot", ""),
+        ("panic=-1 vmi-panics", ""),
+        ("reboot=f", "reset"),
+        ("reboot=a", "keyboard port92 bios"),
+        ("reboot=b", "keyboard port92"),
+        ("reboot=k", "reset port92 bios"),
+        ("reboot=t", "reset keyboard port92"),
+        ("reboot=p", "keyboard port92 bios"),
+    ];
+    let initrd = context.directory().join("initrd");
+    rig::initramfs(&initrd, INIT)?;
+    let kernel = rig::kernel()?;
+    let mut script = String::from("exec >/job/0/console 2>&1 </dev/null\n");
+    for (method, without) in METHODS {
+        let without: Vec<String> =
+            without.split_whitespace().map(|name| format!("--without {name}")).collect();
+        script += &format!(
+            "{} --verbose --limit 60 --memory 192M --initrd /job/initrd {} /job/kernel -- console=ttyS0 quiet {method}\n\
+             echo \"{method}: $?\"\n",
+            rig::VMI_RUN,
+            without.join(" "),
+        );
+    }
+    let files: [(&str, &Path); 3] =
+        [("/job/initrd", &initrd), ("/job/kernel", &kernel), (rig::VMI_RUN, &vmi_run::build()?)];
+    let (console, _) = rig::errand(&files, &script, Duration::from_secs(500), &[])?;
+    for (method, _) in METHODS {
+        ensure!(console.lines().any(|line| line.trim() == format!("{method}: 0")), "{method}: {console}");
+    }
+    let resets = console.matches("the guest reset the machine").count();
+    ensure!(resets == METHODS.len(), "{resets} resets: {console}");
     Ok(Outcome::Passed)
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use vmi_kvm_backend_host::options::{Format, Options};
-use vmi_kvm_backend_host::{Ending, Machine, Outcome, Outside, Result, terminal};
+use vmi_kvm_backend_host::{Ending, Machine, Outcome, Outside, Result, restart, terminal};
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -28,10 +28,12 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<Outcome> {
     let signals = terminal::take_signals()?;
-    let machine = Machine::new(&options.config(), Box::new(io::stdout()))?;
+    let config = options.config();
+    let machine = Machine::new(&config, Box::new(io::stdout()))?;
     let input = io::stdin().as_fd().try_clone_to_owned().ok();
     let _raw = terminal::Raw::take()?;
-    machine.run(Outside { input, signals: Some(signals) })
+    let outside = Outside { input, signals: Some(signals) };
+    restart::run(machine, &config, || Box::new(io::stdout()), outside)
 }
 
 /// Tells what was asked for, on standard error: standard output is the guest's console.

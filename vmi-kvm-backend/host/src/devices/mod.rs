@@ -1,6 +1,9 @@
 //! The devices, all on ports.
 
+mod bios;
 mod exit;
+mod keyboard;
+mod port92;
 mod port_bus;
 mod power;
 mod present;
@@ -9,6 +12,7 @@ mod reset;
 mod rtc;
 mod serial;
 
+pub(crate) use bios::{register as register_bios, reset_is_announced, write as write_bios};
 pub(crate) use port_bus::Devices;
 pub use present::{Name, Present};
 pub use serial::Output;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Present, exit, power, pvpanic, reset, rtc, serial::Serial};
+use super::{Present, exit, keyboard, port92, power, pvpanic, reset, rtc, serial::Serial};
 use crate::ending::Ending;
 use crate::layout;
 
@@ -14,12 +14,13 @@ pub(crate) struct Devices {
     present: Present,
     pub(crate) serial: Option<Serial>,
     rtc: rtc::Rtc,
+    keyboard: keyboard::Keyboard,
 }
 
 impl Devices {
     /// Makes the devices that are present. COM1 is made by the caller, for it needs the outside.
     pub(crate) fn new(present: Present, serial: Option<Serial>) -> Self {
-        Self { present, serial, rtc: rtc::Rtc::new() }
+        Self { present, serial, rtc: rtc::Rtc::new(), keyboard: keyboard::Keyboard::default() }
     }
 
     /// Serves one read of 1, 2 or 4 bytes. A byte that no device answers for reads as ones, as on an empty bus.
@@ -46,7 +47,7 @@ impl Devices {
 
     fn read_byte(&mut self, first: u16, width: usize, port: u16) -> u8 {
         let begins = |range: &Range<u16>| range.contains(&first) && range.contains(&port);
-        let Present { wide_serial, exit, reset, power, pvpanic, rtc, .. } = self.present;
+        let Present { wide_serial, exit, reset, power, pvpanic, rtc, keyboard, port92, .. } = self.present;
         match port {
             _ if begins(&layout::SERIAL) && (width == 1 || wide_serial) => match &mut self.serial {
                 Some(serial) => serial.read((port - layout::SERIAL.start) as u8),
@@ -54,6 +55,9 @@ impl Devices {
             },
             _ if exit && begins(&layout::EXIT) => exit::read(),
             _ if rtc && begins(&layout::RTC) => self.rtc.read(port - layout::RTC.start),
+            _ if keyboard && begins(&layout::KEYBOARD_DATA) => self.keyboard.data(),
+            _ if keyboard && begins(&layout::KEYBOARD_COMMAND) => self.keyboard.status(),
+            _ if port92 && begins(&layout::PORT_92) => port92::read(),
             _ if pvpanic && begins(&layout::PVPANIC) => pvpanic::read(),
             _ if power && begins(&layout::POWER) => power::read(),
             _ if reset && begins(&layout::RESET) && width == 1 => reset::read(),
@@ -63,7 +67,7 @@ impl Devices {
 
     fn write_byte(&mut self, first: u16, width: usize, port: u16, value: u8) -> Effect {
         let begins = |range: &Range<u16>| range.contains(&first) && range.contains(&port);
-        let Present { wide_serial, exit, reset, power, pvpanic, rtc, .. } = self.present;
+        let Present { wide_serial, exit, reset, power, pvpanic, rtc, keyboard, port92, .. } = self.present;
         match port {
             _ if begins(&layout::SERIAL) && (width == 1 || wide_serial) => {
                 if let Some(serial) = &mut self.serial {
@@ -77,6 +81,9 @@ impl Devices {
                 self.rtc.write(port - layout::RTC.start, value);
                 None
             }
+            _ if keyboard && begins(&layout::KEYBOARD_DATA) => self.keyboard.write_data(value),
+            _ if keyboard && begins(&layout::KEYBOARD_COMMAND) => self.keyboard.write_command(value),
+            _ if port92 && begins(&layout::PORT_92) => port92::write(value),
             _ if pvpanic && begins(&layout::PVPANIC) => pvpanic::write(value),
             _ if power && begins(&layout::POWER) => power::write(port - layout::POWER.start, value),
             // Wider accesses of the ports around it belong to PCI's configuration.
@@ -140,6 +147,10 @@ mod tests {
         let mut devices = devices(Present::ALL);
         assert_eq!(devices.write(0xf4, &[0x10]), Some(Ending::Exit(0x10)));
         assert_eq!(devices.write(0xf4, &[0x11, 0, 0, 0]), Some(Ending::Exit(0x11)));
+        assert_eq!(devices.write(0x64, &[0xfe]), Some(Ending::Reset));
+        assert_eq!(devices.write(0x60, &[0xfe]), None, "for the keyboard, of which there is none");
+        assert_eq!(devices.write(0x92, &[0x02]), None, "opens address line 20");
+        assert_eq!(devices.write(0x92, &[0x03]), Some(Ending::Reset));
         assert_eq!(devices.write(0xcf9, &[0x02]), None, "only chooses the kind of reset");
         assert_eq!(devices.write(0xcf9, &[0x06]), Some(Ending::Reset));
         assert_eq!(devices.write(0xcf8, &[0, 0x0c, 0, 0x80]), None, "an address of PCI's configuration");
@@ -174,8 +185,10 @@ mod tests {
         let interrupt = EventFd::new(EFD_NONBLOCK).unwrap();
         let serial = Serial::new(interrupt, Arc::clone(&console));
         let mut devices = Devices::new(Present::ALL, Some(serial));
-        let known =
-            [layout::SERIAL, layout::RTC, layout::EXIT, layout::PVPANIC, layout::POWER, layout::RESET];
+        let resets = [layout::KEYBOARD_DATA, layout::KEYBOARD_COMMAND, layout::PORT_92];
+        let mut known =
+            vec![layout::SERIAL, layout::RTC, layout::EXIT, layout::PVPANIC, layout::POWER, layout::RESET];
+        known.extend_from_slice(&resets);
         let mut state = 0x9e37_79b9_7f4a_7c15;
         for _ in 0..1_000_000 {
             let random = next(&mut state);
@@ -190,7 +203,8 @@ mod tests {
             } else if let Some(ending) = devices.write(port, &value[..width]) {
                 let right = match ending {
                     Ending::Exit(status) => layout::EXIT.contains(&port) && status == value[0],
-                    Ending::Reset => layout::RESET.contains(&port) && width == 1,
+                    Ending::Reset if layout::RESET.contains(&port) => width == 1,
+                    Ending::Reset => resets.iter().any(|range| range.contains(&port)),
                     Ending::PowerOff => layout::POWER.contains(&port),
                     Ending::Panicked => layout::PVPANIC.contains(&port),
                     _ => false,

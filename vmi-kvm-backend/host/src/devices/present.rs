@@ -19,11 +19,17 @@ pub enum Name {
     Pvpanic,
     /// The real-time clock.
     Rtc,
+    /// The keyboard controller, which resets.
+    Keyboard,
+    /// System control port A, which resets.
+    Port92,
+    /// The reset vector of a BIOS.
+    Bios,
 }
 
 impl Name {
     /// All of them, with what an option calls them.
-    pub const ALL: [(&'static str, Self); 7] = [
+    pub const ALL: [(&'static str, Self); 10] = [
         ("serial", Self::Serial),
         ("wide-serial", Self::WideSerial),
         ("exit", Self::Exit),
@@ -31,6 +37,9 @@ impl Name {
         ("power", Self::Power),
         ("pvpanic", Self::Pvpanic),
         ("rtc", Self::Rtc),
+        ("keyboard", Self::Keyboard),
+        ("port92", Self::Port92),
+        ("bios", Self::Bios),
     ];
 }
 
@@ -63,6 +72,12 @@ pub struct Present {
     pub pvpanic: bool,
     /// The real-time clock.
     pub rtc: bool,
+    /// The keyboard controller.
+    pub keyboard: bool,
+    /// System control port A.
+    pub port92: bool,
+    /// The reset vector.
+    pub bios: bool,
 }
 
 impl Present {
@@ -75,6 +90,9 @@ impl Present {
         power: true,
         pvpanic: true,
         rtc: true,
+        keyboard: true,
+        port92: true,
+        bios: true,
     };
 
     /// Leaves a device out.
@@ -87,6 +105,9 @@ impl Present {
             Name::Power => &mut self.power,
             Name::Pvpanic => &mut self.pvpanic,
             Name::Rtc => &mut self.rtc,
+            Name::Keyboard => &mut self.keyboard,
+            Name::Port92 => &mut self.port92,
+            Name::Bios => &mut self.bios,
         };
         *place = false;
     }

@@ -10,6 +10,7 @@ use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd};
 
 use crate::accounting::Kind;
 use crate::bad_host::{MsrAction, add_steal_time};
+use crate::devices::reset_is_announced;
 use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::layout::{CALL, DOORBELL};
@@ -102,7 +103,7 @@ impl Cpu<'_> {
             }
             Ok(VcpuExit::Shutdown) => {
                 self.count(Kind::Other);
-                Ok(Some(Ending::TripleFault))
+                Ok(Some(if self.meant_to_reset() { Ending::Reset } else { Ending::TripleFault }))
             }
             Ok(other) => {
                 let reason = format!("{other:?}");
@@ -134,6 +135,14 @@ impl Cpu<'_> {
             }
         }
         ending
+    }
+
+    /// Tells whether a triple fault was a reset. Who wants one takes the interrupt table away and makes an exception, and
+    /// a PC's kernel sets the BIOS's flag before; after a crash the table is there still. KVM on AMD keeps nothing of the
+    /// CPU, not the table either, so there the flag alone tells.
+    fn meant_to_reset(&self) -> bool {
+        let no_table = self.fd.get_sregs().is_ok_and(|system| system.idt.limit == 0);
+        no_table || reset_is_announced(&self.shared.memory)
     }
 
     /// Does what a bad host does between two entries.

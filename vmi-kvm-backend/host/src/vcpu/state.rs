@@ -74,7 +74,8 @@ pub(crate) fn enter_at(cpu: &VcpuFd, start: &Start) -> Result<()> {
     (system.ds, system.es, system.fs, system.gs, system.ss) = (data, data, data, data, data);
     system.tr = tss();
     (system.gdt.base, system.gdt.limit) = (GDT, 5 * 8 - 1);
-    (system.idt.base, system.idt.limit) = (0, 0);
+    // As after a reset, and all of it zero: a limit of 0 is then the guest's own doing.
+    (system.idt.base, system.idt.limit) = (0, u16::MAX);
     system.cr0 = CR0;
     cpu.set_sregs(&system).map_err(Error::kvm("set the registers of a CPU"))?;
     let general =

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use vmi_kvm_backend_host::Ending;
 
 use crate::guest;
-use crate::tiny::Tiny;
+use crate::tiny::{BLOCKS, Tiny};
 
 guest!(
     echo,
@@ -37,15 +37,70 @@ fn input_reaches_the_guest_however_much_there_is() {
     writer.join().unwrap().unwrap();
 }
 
-guest!(triple_fault, "lidt [0]", "int 3");
+// Without a handler for the exception, nor for what follows from that.
+guest!(triple_fault, "mov al, 1; out 0x80, al; int 3");
+guest!(announced, "mov word ptr [0x472], 0x1234; int 3");
+guest!(cleared, "xor eax, eax; xor edi, edi; mov ecx, 0x400; rep stosd; int 3");
 guest!(spin, "2: jmp 2b");
 guest!(sleep, "2: cli; hlt; jmp 2b");
 
 #[test]
 #[ignore = "needs KVM"]
 fn a_triple_fault_ends_the_run() {
-    // There is no interrupt table from the start on.
-    assert_eq!(Tiny::new(triple_fault()).run().0.unwrap().ending, Ending::TripleFault);
+    for code in [triple_fault(), cleared()] {
+        assert_eq!(Tiny::new(code).run().0.unwrap().ending, Ending::TripleFault);
+    }
+}
+
+#[test]
+#[ignore = "needs KVM"]
+fn a_triple_fault_that_was_announced_is_a_reset() {
+    assert_eq!(Tiny::new(announced()).run().0.unwrap().ending, Ending::Reset);
+}
+
+guest!(keyboard, "2: in al, 0x64; test al, 2; jnz 2b", "mov al, 0xfe; out 0x64, al; jmp 2b");
+guest!(output_port, "mov al, 0xd1; out 0x64, al; mov al, 0xde; out 0x60, al", "2: jmp 2b");
+guest!(port92, "in al, 0x92; or al, 1; out 0x92, al", "2: jmp 2b");
+guest!(chipset, "mov edx, 0xcf9; mov al, 6; out dx, al", "2: jmp 2b");
+guest!(vector, "mov eax, 0xffff0; jmp eax");
+guest!(rom, "mov dword ptr [0xfffffff0], 0xf4f4f4f4; mov eax, 0xfffffff0; jmp eax");
+// An INIT to itself, which makes it begin at the reset vector.
+guest!(
+    init,
+    "mov dword ptr [0xfee000f0], 0x1ff; mov dword ptr [0xfee00310], 0; mov dword ptr [0xfee00300], 0x4500",
+    "2: hlt; jmp 2b"
+);
+// From protected mode to real mode, by a segment of 16 bits that begins where the test places what goes on there.
+guest!(real_mode, "mov esp, 0x11f000; lgdt [0x104040]; push 8; push 0; retf");
+
+/// `mov eax, cr0`, `and al, 0xfe`, `mov cr0, eax`, `jmp 0xf000:0xfff0`; at 0x20 a table of one segment, at 0x40 where
+/// that is.
+fn to_the_reset_vector() -> Tiny {
+    const TO_REAL_MODE: [u8; 13] =
+        [0x0f, 0x20, 0xc0, 0x24, 0xfe, 0x0f, 0x22, 0xc0, 0xea, 0xf0, 0xff, 0x00, 0xf0];
+    const SEGMENT: u64 = 0x0000_9b10_4000_ffff;
+    Tiny::new(real_mode())
+        .with(BLOCKS, &TO_REAL_MODE)
+        .with(BLOCKS + 0x28, &SEGMENT.to_le_bytes())
+        .with(BLOCKS + 0x40, &[0xf, 0, 0x20, 0x40, 0x10, 0])
+}
+
+#[test]
+#[ignore = "needs KVM"]
+fn every_reset_that_a_pc_has_is_one() {
+    let guests = [
+        ("keyboard", keyboard()),
+        ("output port", output_port()),
+        ("port 0x92", port92()),
+        ("0xcf9", chipset()),
+        ("F000:FFF0, flat", vector()),
+        ("ROM", rom()),
+        ("INIT", init()),
+    ];
+    for (name, code) in guests {
+        assert_eq!(Tiny::new(code).run().0.unwrap().ending, Ending::Reset, "{name}");
+    }
+    assert_eq!(to_the_reset_vector().run().0.unwrap().ending, Ending::Reset, "F000:FFF0, real mode");
 }
 
 #[test]

@@ -157,3 +157,19 @@ fn the_exit_status_is_the_guests_and_statistics_are_one_json_document() {
     assert!(table.contains("guest+0x") && table.ends_with("the guest ended with status 42\n"), "{table}");
     std::io::stdout().flush().unwrap();
 }
+
+guest!(reset, "mov edx, 0x3f8; mov al, 0x72; out dx, al; mov al, 0xfe; out 0x64, al", "2: jmp 2b");
+
+#[test]
+#[ignore = "needs KVM"]
+fn a_reset_ends_the_run_or_starts_the_guest_again() {
+    let image = Tiny::new(reset()).write();
+    let run = |options: &[&str]| {
+        let output = program().args(options).arg(image.path()).stdin(Stdio::null()).output().unwrap();
+        (output.status.code(), output.stdout.len())
+    };
+    assert_eq!(run(&[]), (Some(0), 1));
+    let (status, starts) = run(&["--restart", "--limit", "3"]);
+    assert_eq!(status, Some(124), "the limit is that of all starts");
+    assert!(starts > 2, "{starts} starts");
+}
