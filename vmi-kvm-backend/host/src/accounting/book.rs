@@ -16,8 +16,14 @@ const KINDS: usize = Kind::ALL.len();
 /// How many addresses a CPU's table holds in one span, and all spans together: a guest chooses its addresses.
 const ADDRESSES_MAX: usize = 16 << 10;
 const ADDRESSES_MAX_OF_ALL: usize = 64 << 10;
+/// How many rows of the kernel's all spans together hold.
+const KERNEL_ROWS_MAX: usize = 64 << 10;
 /// How many marks are kept.
 const MARKS_MAX: usize = 256;
+
+/// Why there are no counts where the kernel counts threads by numbers that they do not have here.
+const NONE_OF_OURS: &str =
+    "the kernel counted none of this run's threads: in a PID namespace they have other numbers";
 
 /// What is counted while the guest runs.
 #[derive(Debug)]
@@ -45,6 +51,7 @@ struct Detail {
     trace: Option<Trace>,
     kernel_missing: Option<String>,
     addresses: usize,
+    kernel_rows: usize,
     marks_lost: u64,
 }
 
@@ -132,6 +139,12 @@ impl Book {
                 count.reason = vendor.reason(&count.reason);
             }
         }
+        // A run has exits. Where the kernel counted, and none of this run's, its numbers of threads are not ours.
+        let counted = |span: &Span| span.kernel.as_ref().is_some_and(|counts| !counts.is_empty());
+        if spans.iter().any(|span| span.kernel.is_some()) && !spans.iter().any(counted) {
+            spans.iter_mut().for_each(|span| span.kernel = None);
+            detail.kernel_missing = Some(NONE_OF_OURS.to_owned());
+        }
         Statistics {
             spans,
             marks_lost: detail.marks_lost,
@@ -164,22 +177,31 @@ impl Book {
         }
         span.user.sort_by(|a, b| b.count.cmp(&a.count).then(a.address.cmp(&b.address)));
         if let Some(now) = detail.trace.as_ref().and_then(Trace::read) {
-            let mut counts: Vec<KernelCount> = now
-                .since(&detail.kernel)
-                .map(|(cpu, reason, address, count)| KernelCount {
-                    cpu,
-                    reason: reason.to_string(),
-                    address,
-                    place: None,
-                    count,
-                })
-                .collect();
-            counts.sort_by(|a, b| b.count.cmp(&a.count).then(a.address.cmp(&b.address)));
-            span.kernel_lost = now.lost - detail.kernel.lost;
-            span.kernel = Some(counts);
-            detail.kernel = now;
+            Self::add_kernel(detail, &mut span, now);
         }
         detail.spans.push(span);
+    }
+
+    /// Adds what the kernel had counted by now to the span that ends.
+    fn add_kernel(detail: &mut Detail, span: &mut Span, now: Exits) {
+        let mut counts: Vec<KernelCount> = now
+            .since(&detail.kernel)
+            .map(|(cpu, reason, address, count)| KernelCount {
+                cpu,
+                reason: reason.to_string(),
+                address,
+                place: None,
+                count,
+            })
+            .collect();
+        counts.sort_by(|a, b| b.count.cmp(&a.count).then(a.address.cmp(&b.address)));
+        // The rarest go, and are still counted.
+        let room = counts.len().min(KERNEL_ROWS_MAX - detail.kernel_rows);
+        let rest: u64 = counts.drain(room..).map(|count| count.count).sum();
+        detail.kernel_rows += room;
+        span.kernel_lost = now.lost.saturating_sub(detail.kernel.lost) + rest;
+        span.kernel = Some(counts);
+        detail.kernel = now;
     }
 }
 
@@ -217,6 +239,43 @@ mod tests {
         let most = &statistics.spans[1].user[0];
         assert_eq!((most.cpu, most.kind, most.address, most.count), (1, Kind::MsrRead, Some(0x20), 10_000));
         assert_eq!(book.totals(1), (10_001, 10_003));
+    }
+
+    fn exits(rows: std::ops::Range<u64>) -> Exits {
+        let threads = HashMap::from([(1, 0)]);
+        let line = |at| format!("{{ common_pid: 1, guest_rip: {at:x}, exit_reason: 114 }} hitcount: 2\n");
+        super::super::trace::parse(&rows.map(line).collect::<String>(), &threads)
+    }
+
+    #[test]
+    fn exits_everywhere_that_the_kernel_counts_make_nothing_grow() {
+        let book = detailed(1);
+        let mut detail = lock(book.detail.as_ref().unwrap());
+        let spans = (0..10_u64).map(|round| {
+            let mut span = Span::default();
+            let rows = round * 10_000..(round + 1) * 10_000;
+            Book::add_kernel(&mut detail, &mut span, exits(rows));
+            span
+        });
+        let spans: Vec<Span> = spans.collect();
+        let rows: usize = spans.iter().map(|span| span.kernel.as_ref().unwrap().len()).sum();
+        assert_eq!(rows, KERNEL_ROWS_MAX);
+        assert_eq!(spans.iter().map(|span| span.kernel_total().unwrap()).sum::<u64>(), 200_000);
+    }
+
+    #[test]
+    fn a_kernel_that_counts_other_threads_is_said_aloud() {
+        for (rows, missing) in [(0..0, Some(NONE_OF_OURS)), (0..1, None)] {
+            let book = detailed(1);
+            let mut span = Span::default();
+            let mut detail = lock(book.detail.as_ref().unwrap());
+            Book::add_kernel(&mut detail, &mut span, exits(rows));
+            detail.spans.push(span);
+            drop(detail);
+            let statistics = book.close("/nonexistent".as_ref(), Vendor::Amd);
+            assert_eq!(statistics.kernel_missing.as_deref(), missing);
+            assert_eq!(statistics.spans[0].kernel.is_none(), missing.is_some());
+        }
     }
 
     #[test]

@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 /// Where tracefs is mounted.
 const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+/// The name of an instance, before the number of its process.
+const INSTANCE: &str = "vmi-run-";
 const EVENT: &str = "events/kvm/kvm_exit";
 /// What is counted, and how many different addresses and reasons there may be.
 const TRIGGER: &str = "hist:keys=common_pid,guest_rip.hex,exit_reason:size=16384";
@@ -39,7 +41,13 @@ impl Trace {
     pub(super) fn start() -> Result<Self, String> {
         let root = PLACES.iter().map(Path::new).find(|place| place.join("instances").is_dir());
         let root = root.ok_or("tracefs is not mounted, or may not be read")?;
-        let instance = root.join(format!("instances/vmi-run-{}", std::process::id()));
+        let namespace = fs::read_link("/proc/self/ns/pid");
+        if namespace.is_ok_and(|namespace| !is_initial(&namespace)) {
+            return Err("this is a PID namespace, where threads do not have the kernel's numbers".to_owned());
+        }
+        let instances = root.join("instances");
+        sweep(&instances, is_alive);
+        let instance = instances.join(format!("{INSTANCE}{}", std::process::id()));
         fs::create_dir(&instance)
             .map_err(|error| format!("`{}` cannot be made: {error}", instance.display()))?;
         let trace = Self { instance, threads: HashMap::new() };
@@ -63,10 +71,33 @@ impl Trace {
 
 impl Drop for Trace {
     fn drop(&mut self) {
-        // Triggers go with their instance, but only where none holds the event.
-        let _ = fs::write(self.instance.join(EVENT).join("trigger"), format!("!{TRIGGER}"));
-        let _ = fs::remove_dir(&self.instance);
+        remove(&self.instance);
     }
+}
+
+/// Ends the counting in an instance.
+fn remove(instance: &Path) {
+    // Triggers go with their instance, but only where none holds the event.
+    let _ = fs::write(instance.join(EVENT).join("trigger"), format!("!{TRIGGER}"));
+    let _ = fs::remove_dir(instance);
+}
+
+/// Ends the counting of runs that were killed: it goes on, and costs every other run, until somebody does.
+fn sweep(instances: &Path, is_alive: impl Fn(i32) -> bool) {
+    for instance in fs::read_dir(instances).into_iter().flatten().flatten() {
+        let name = instance.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(INSTANCE)?.parse().ok());
+        if process.is_some_and(|process| !is_alive(process)) {
+            remove(&instance.path());
+        }
+    }
+}
+
+/// Tells whether there is another process of that number.
+fn is_alive(process: i32) -> bool {
+    let other = process as u32 != std::process::id();
+    let found = rustix::process::Pid::from_raw(process).map(rustix::process::test_kill_process);
+    other && !matches!(found, None | Some(Err(rustix::io::Errno::SRCH)))
 }
 
 impl Exits {
@@ -79,8 +110,14 @@ impl Exits {
     }
 }
 
+/// Tells whether that is the first PID namespace, whose numbers are the kernel's own. Source: Linux,
+/// `include/linux/proc_ns.h`, `PROC_PID_INIT_INO`.
+fn is_initial(namespace: &Path) -> bool {
+    namespace == Path::new("pid:[4026531836]")
+}
+
 /// Reads a histogram: a line for each key, and the number of hits that found no room.
-fn parse(text: &str, threads: &HashMap<i32, usize>) -> Exits {
+pub(super) fn parse(text: &str, threads: &HashMap<i32, usize>) -> Exits {
     let mut exits = Exits::default();
     for line in text.lines() {
         if let Some(lost) = line.trim().strip_prefix("Dropped:") {
@@ -141,6 +178,31 @@ Totals:
         assert_eq!(exits.since(&parse(TEXT, &threads)).count(), 0);
         let earlier = parse(&TEXT.replace(" 10000", " 9000"), &threads);
         assert_eq!(exits.since(&earlier).collect::<Vec<_>>(), [(1, 114, 0xffff_ffff_8100_0010, 1000)]);
+    }
+
+    #[test]
+    fn what_killed_runs_left_behind_is_swept_and_nothing_else() {
+        let instances = tempfile::tempdir().unwrap();
+        let names = ["vmi-run-17", "vmi-run-18", "vmi-run-", "vmi-run-x", "others-17"];
+        names.iter().for_each(|name| fs::create_dir(instances.path().join(name)).unwrap());
+        sweep(instances.path(), |process| process == 18);
+        let is_left = |name: &&&str| instances.path().join(name).exists();
+        assert_eq!(names.iter().filter(is_left).collect::<Vec<_>>(), names[1..].iter().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_dead_are_told_from_the_living() {
+        assert!(is_alive(1));
+        assert!(!is_alive(std::process::id() as i32), "who has our number now was not us");
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        assert!(!is_alive(child.id() as i32));
+    }
+
+    #[test]
+    fn the_first_pid_namespace_is_known() {
+        assert!(is_initial(Path::new("pid:[4026531836]")));
+        assert!(!is_initial(Path::new("pid:[4026532201]")));
     }
 
     #[test]
