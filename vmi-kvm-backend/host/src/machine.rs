@@ -117,6 +117,7 @@ impl Machine {
         }
 
         let bad = &config.bad_host;
+        let holds = Holds::new(&bad.holds, config.cpus)?;
         let clock = bad.clock.map(|fault| (Clock::new(fault, config.cpus), Clock::msrs(fault)));
         let msrs = Msrs::take_over(&vm, &bad.msrs, clock.as_ref().map_or(&[], |(_, msrs)| msrs))?;
         let port_calls = PortCalls::new(config.cpus);
@@ -163,7 +164,7 @@ impl Machine {
             book: if config.statistics { book.with_detail() } else { book },
             msrs,
             clock: clock.map(|(clock, _)| clock),
-            holds: Holds::new(&bad.holds, config.cpus),
+            holds,
             steal: bad.steal,
             steal_due: (0..config.cpus).map(|_| AtomicU64::new(0)).collect(),
             cpus: OnceLock::new(),

@@ -228,9 +228,7 @@ impl Clock {
                     write(memory, page, &info, version);
                 }
                 // The guest takes the flag away when it has seen it; all else is left as it is.
-                ClockFault::Paused => {
-                    let _ = memory.write(page + FLAGS, &[info.flags]);
-                }
+                ClockFault::Paused => write_flags(memory, page, info.flags),
                 _ => write(memory, page, &info, version),
             }
         }
@@ -242,6 +240,11 @@ fn write(memory: &Memory, page: u64, info: &Info, version: u32) {
     let during = version.wrapping_sub(1) | 1;
     let written = memory.store(page, during).and_then(|()| memory.write(page.wrapping_add(4), &info.body()));
     let _ = written.and_then(|()| memory.store(page, version));
+}
+
+/// Writes a page's flags alone.
+fn write_flags(memory: &Memory, page: u64, flags: u8) {
+    let _ = page.checked_add(FLAGS).map(|at| memory.write(at, &[flags]));
 }
 
 /// Returns multiplier and shift for a counter of that frequency: ns = (ticks << shift) × multiplier >> 32.
@@ -288,8 +291,9 @@ mod tests {
     #[test]
     fn a_page_outside_memory_is_left_alone() {
         let memory = crate::memory::allocate(2 << 20).unwrap();
-        for page in [2 << 20, u64::MAX - 3, (2 << 20) - 16, 1] {
+        for page in [2 << 20, u64::MAX - 3, u64::MAX - 1, (2 << 20) - 16] {
             write(&memory, page, &Info::default(), 2);
+            write_flags(&memory, page, 1);
         }
         let mut last = [0; 16];
         memory.read((2 << 20) - 16, &mut last).unwrap();

@@ -39,8 +39,18 @@ pub(crate) struct Holds {
 
 impl Holds {
     /// Knows the rules for so many CPUs.
-    pub(crate) fn new(rules: &[Hold], cpus: usize) -> Self {
-        Self { rules: rules.to_vec(), until: (0..cpus).map(|_| Mutex::new(None)).collect() }
+    ///
+    /// # Errors
+    ///
+    /// Names a CPU that there is not.
+    pub(crate) fn new(rules: &[Hold], cpus: usize) -> Result<Self> {
+        if let Some(Hold { cpu, .. }) = rules.iter().find(|rule| rule.cpu >= cpus) {
+            let last = cpus.saturating_sub(1);
+            return Err(Error::Option(format!(
+                "CPU {cpu} is to be held, and there is no such CPU: the guest's are 0 to {last}"
+            )));
+        }
+        Ok(Self { rules: rules.to_vec(), until: (0..cpus).map(|_| Mutex::new(None)).collect() })
     }
 
     /// Takes note of a mark; returns the CPUs that are now to be held.
@@ -73,7 +83,7 @@ mod tests {
 
     #[test]
     fn only_the_cpu_named_is_held_at_the_mark_named() {
-        let holds = Holds::new(&["7:1:60000".parse().unwrap(), "7:9:1".parse().unwrap()], 2);
+        let holds = Holds::new(&["7:1:60000".parse().unwrap(), "8:1:1".parse().unwrap()], 2).unwrap();
         assert!(holds.mark(6).is_empty());
         assert!(holds.left(1).is_none());
         assert_eq!(holds.mark(7), [1]);
@@ -81,5 +91,12 @@ mod tests {
         for text in ["", "1:2", "1:2:3:4", "a:0:1"] {
             assert!(text.parse::<Hold>().is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_cpu_that_there_is_not_is_refused() {
+        let refused = Holds::new(&["7:0:1".parse().unwrap(), "7:2:1".parse().unwrap()], 2).unwrap_err();
+        let text = "CPU 2 is to be held, and there is no such CPU: the guest's are 0 to 1";
+        assert_eq!(refused.to_string(), text);
     }
 }
