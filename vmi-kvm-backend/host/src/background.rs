@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread::{self, Builder, JoinHandle};
 
 use crate::error::{Error, Result};
-use crate::shared::Shared;
+use crate::shared::{EndsByPanic, Shared};
 
 /// Their stack: a line of the console is the largest thing on it.
 const STACK: usize = 128 << 10;
@@ -16,12 +16,12 @@ const STACK: usize = 128 << 10;
 ///
 /// Fails where there is no thread to be had.
 pub(crate) fn serve_doorbell(shared: Arc<Shared>) -> Result<JoinHandle<()>> {
-    spawn("doorbell", move || {
+    spawn("doorbell", shared, |shared| {
         while let Ok(rings) = shared.doorbell.read() {
             if shared.is_over() {
                 break;
             }
-            shared.port_calls.doorbell(&shared.memory, &*shared, rings);
+            shared.port_calls.doorbell(&shared.memory, shared, rings);
         }
     })
 }
@@ -33,7 +33,7 @@ pub(crate) fn serve_doorbell(shared: Arc<Shared>) -> Result<JoinHandle<()>> {
 /// Fails where there is no thread to be had.
 pub(crate) fn spoil_clock(shared: Arc<Shared>) -> Result<Option<JoinHandle<()>>> {
     let Some(period) = shared.clock.as_ref().and_then(|clock| clock.turns()) else { return Ok(None) };
-    let thread = spawn("clock", move || {
+    let thread = spawn("clock", shared, move |shared| {
         let rounds = (0..).take_while(|_| !shared.is_over());
         for round in rounds {
             if let Some(clock) = &shared.clock {
@@ -45,7 +45,14 @@ pub(crate) fn spoil_clock(shared: Arc<Shared>) -> Result<Option<JoinHandle<()>>>
     thread.map(Some)
 }
 
-fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>> {
-    let thread = Builder::new().name(name.to_owned()).stack_size(STACK).spawn(body);
+fn spawn(
+    name: &str,
+    shared: Arc<Shared>,
+    body: impl FnOnce(&Shared) + Send + 'static,
+) -> Result<JoinHandle<()>> {
+    let thread = Builder::new().name(name.to_owned()).stack_size(STACK).spawn(move || {
+        let _ends = EndsByPanic(&shared);
+        body(&shared);
+    });
     thread.map_err(Error::system("start a thread"))
 }

@@ -35,6 +35,9 @@ pub enum Error {
     /// KVM took no notice of a request to stop.
     #[error("KVM never returned from running CPU {0}, so the guest was given up")]
     KvmStuck(usize),
+    /// A thread of this program panicked.
+    #[error("the thread `{0}` panicked, which is a fault of this program, so the guest was given up")]
+    Panicked(String),
     /// KVM could not go on with the guest.
     #[error("KVM gave up on CPU {cpu} at guest address {address:#x}: {reason}")]
     KvmGaveUp {

@@ -191,11 +191,10 @@ impl Machine {
         vcpu::install_handler()?;
         let shared = &self.shared;
         let doorbell = background::serve_doorbell(Arc::clone(shared))?;
-        let clock = background::spoil_clock(Arc::clone(shared))?;
-        let mut cpus = Vec::with_capacity(self.cpus.len());
-        for (number, fd) in self.cpus.into_iter().enumerate() {
-            cpus.push(Vcpu::start(number, fd, Arc::clone(shared))?);
-        }
+        // From here on there are threads: what fails ends the run, and they are stopped.
+        let clock = background::spoil_clock(Arc::clone(shared));
+        let clock = clock.map_err(|error| shared.end(Err(error))).ok();
+        let cpus = Vcpu::start_all(self.cpus, shared);
         let cpus = shared.cpus.get_or_init(|| cpus);
         let waited = events::run(shared, outside, self.limit);
         // Whatever ended the waiting, the run is over now.

@@ -11,7 +11,7 @@ use crate::accounting::Book;
 use crate::bad_host::{Clock, Holds, Msrs, Steal};
 use crate::devices::{Console, Devices};
 use crate::ending::Ending;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::memory::Memory;
 use crate::port_call::{Exits, PortCalls};
 use crate::vcpu::Vcpu;
@@ -105,7 +105,47 @@ impl Shared {
     }
 }
 
+/// Ends the run where the thread that holds it panics.
+#[must_use]
+pub(crate) struct EndsByPanic<'a>(pub(crate) &'a Shared);
+
+impl Drop for EndsByPanic<'_> {
+    fn drop(&mut self) {
+        let thread = std::thread::current();
+        if std::thread::panicking() {
+            self.0.end(Err(Error::Panicked(thread.name().unwrap_or_default().to_owned())));
+        }
+    }
+}
+
 /// Locks, also where a thread panicked while it held the lock: the program ends then anyway.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+impl Shared {
+    /// What the threads of a run share that has no KVM, no devices and so many CPUs.
+    pub(crate) fn of_no_guest(cpus: usize) -> Arc<Self> {
+        use crate::devices::Present;
+        use vmm_sys_util::eventfd::EFD_NONBLOCK;
+        let stop = Arc::new(AtomicBool::new(false));
+        Arc::new(Self {
+            console: Arc::new(Mutex::new(Console::new(Box::new(std::io::sink()), Arc::clone(&stop)))),
+            stop,
+            over: EventFd::new(EFD_NONBLOCK).unwrap(),
+            memory: crate::memory::allocate(2 << 20).unwrap(),
+            devices: Mutex::new(Devices::new(Present::ALL, None)),
+            port_calls: PortCalls::new(cpus),
+            doorbell: EventFd::new(0).unwrap(),
+            book: Book::new(cpus),
+            msrs: Msrs::default(),
+            clock: None,
+            holds: Holds::new(&[], cpus).unwrap(),
+            steal: None,
+            steal_due: (0..cpus).map(|_| AtomicU64::new(0)).collect(),
+            cpus: OnceLock::new(),
+            outcome: Mutex::new(None),
+        })
+    }
 }

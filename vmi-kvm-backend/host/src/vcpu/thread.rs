@@ -7,7 +7,7 @@ use kvm_ioctls::VcpuFd;
 
 use super::{exits, kick};
 use crate::error::{Error, Result};
-use crate::shared::Shared;
+use crate::shared::{EndsByPanic, Shared};
 
 /// The stack of a CPU's thread: it serves exits and nothing else.
 const STACK: usize = 256 << 10;
@@ -25,9 +25,26 @@ impl Vcpu {
     /// # Errors
     ///
     /// Fails where there is no thread to be had.
-    pub(crate) fn start(number: usize, fd: VcpuFd, shared: Arc<Shared>) -> Result<Self> {
+    fn start(number: usize, fd: VcpuFd, shared: Arc<Shared>) -> Result<Self> {
+        Self::spawn(number, shared, move |shared| exits::run(number, fd, shared))
+    }
+
+    /// Starts all CPUs. Where one cannot be started the run is over, and those that were are left to be stopped.
+    pub(crate) fn start_all(fds: Vec<VcpuFd>, shared: &Arc<Shared>) -> Vec<Self> {
+        let starts = fds.into_iter().enumerate();
+        until_one_fails(shared, starts.map(|(number, fd)| Self::start(number, fd, Arc::clone(shared))))
+    }
+
+    fn spawn(
+        number: usize,
+        shared: Arc<Shared>,
+        body: impl FnOnce(&Shared) + Send + 'static,
+    ) -> Result<Self> {
         let thread = Builder::new().name(format!("cpu-{number}")).stack_size(STACK);
-        let thread = thread.spawn(move || exits::run(number, fd, &shared));
+        let thread = thread.spawn(move || {
+            let _ends = EndsByPanic(&shared);
+            body(&shared);
+        });
         Ok(Self { number, thread: thread.map_err(Error::system("start a thread"))? })
     }
 
@@ -46,5 +63,53 @@ impl Vcpu {
     /// again.
     pub(crate) fn kick(&self) {
         kick::kick_thread(&self.thread);
+    }
+}
+
+/// Takes what was started up to the first failure, which ends the run.
+fn until_one_fails<T>(shared: &Shared, starts: impl Iterator<Item = Result<T>>) -> Vec<T> {
+    let started = starts.map_while(|start| start.map_err(|error| shared.end(Err(error))).ok());
+    started.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{events, vcpu};
+
+    fn until_over(shared: &Shared) {
+        while !shared.is_over() {
+            sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn a_cpu_that_cannot_be_started_stops_the_others() {
+        vcpu::install_handler().unwrap();
+        let shared = Shared::of_no_guest(3);
+        let starts = (0..3).map(|number| match number {
+            2 => Err(Error::Option("no thread".to_owned())),
+            _ => Vcpu::spawn(number, Arc::clone(&shared), until_over),
+        });
+        let cpus = until_one_fails(&shared, starts);
+        assert_eq!(cpus.len(), 2);
+        events::stop(&cpus).unwrap();
+        assert_eq!(shared.outcome().unwrap().unwrap_err().to_string(), "no thread");
+    }
+
+    #[test]
+    fn a_cpu_whose_thread_panics_ends_the_run() {
+        let shared = Shared::of_no_guest(2);
+        let cpus = [
+            Vcpu::spawn(0, Arc::clone(&shared), until_over).unwrap(),
+            Vcpu::spawn(1, Arc::clone(&shared), |_| panic!("on purpose")).unwrap(),
+        ];
+        until_over(&shared);
+        events::stop(&cpus).unwrap();
+        let error = shared.outcome().unwrap().unwrap_err().to_string();
+        assert!(error.starts_with("the thread `cpu-1` panicked"), "{error}");
     }
 }
