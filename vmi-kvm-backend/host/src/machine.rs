@@ -133,6 +133,7 @@ impl Machine {
         for number in 0..config.cpus {
             let cpu = vm.create_vcpu(number as u64).map_err(Error::kvm("make a CPU"))?;
             cpu.set_cpuid2(&leaves_of(&leaves, number, bad)?).map_err(Error::kvm("set the CPUID leaves"))?;
+            vcpu::enable_memory_types(&cpu)?;
             cpus.push(cpu);
         }
         vcpu::enter_at(&cpus[0], &start)?;

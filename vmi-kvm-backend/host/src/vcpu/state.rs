@@ -3,7 +3,7 @@
 //! PVH and Linux's 32-bit entry ask for the same, but for one register. The other CPUs wait for their start-up
 //! interrupt, as KVM makes them.
 
-use kvm_bindings::{kvm_regs, kvm_segment};
+use kvm_bindings::{Msrs, kvm_msr_entry, kvm_regs, kvm_segment};
 use kvm_ioctls::VcpuFd;
 
 use crate::boot::Start;
@@ -26,6 +26,11 @@ const TYPE_CODE: u8 = 0xb;
 const TYPE_DATA: u8 = 0x3;
 const TYPE_TSS: u8 = 0xb;
 const TSS_LIMIT: u32 = 0x67;
+
+/// The type of memory that no range names. Source: Intel SDM volume 3A, "IA32_MTRR_DEF_TYPE MSR".
+const MTRR_DEFAULT: u32 = 0x2ff;
+const MTRR_ENABLED: u64 = 1 << 11;
+const WRITE_BACK: u64 = 6;
 
 fn flat(selector: u16, type_: u8) -> kvm_segment {
     kvm_segment { limit: u32::MAX, selector, type_, present: 1, db: 1, s: 1, g: 1, ..Default::default() }
@@ -60,6 +65,20 @@ pub(crate) fn write_segments(memory: &Memory) -> Result<()> {
     let table =
         [0, 0, descriptor(&flat(CODE, TYPE_CODE)), descriptor(&flat(DATA, TYPE_DATA)), descriptor(&tss())];
     memory::write(memory, GDT, table.map(u64::to_le_bytes).as_flattened())
+}
+
+/// Has all memory be write-back, as firmware leaves it: after a reset the ranges are off, and none is cached.
+///
+/// # Errors
+///
+/// Fails where KVM does.
+pub(crate) fn enable_memory_types(cpu: &VcpuFd) -> Result<()> {
+    let entries =
+        [kvm_msr_entry { index: MTRR_DEFAULT, data: MTRR_ENABLED | WRITE_BACK, ..Default::default() }];
+    // One entry fits.
+    let Ok(registers) = Msrs::from_entries(&entries) else { return Ok(()) };
+    cpu.set_msrs(&registers).map_err(Error::kvm("set the memory types of a CPU"))?;
+    Ok(())
 }
 
 /// Has the CPU start there.

@@ -159,3 +159,11 @@ fn modules_are_where_the_start_info_says() {
     guest.modules = files.iter().map(|file| file.path().to_owned()).collect();
     assert_eq!(guest.exit_code().0, 2 + 8 + 0x40);
 }
+
+guest!(memory_type, "mov ecx, 0x2ff; rdmsr; cmp eax, 0x806; sete al; out 0xf4, al");
+
+#[test]
+#[ignore = "needs KVM"]
+fn memory_is_cached_from_the_start_on() {
+    assert_eq!(Tiny::new(memory_type()).exit_code().0, 1);
+}
