@@ -159,6 +159,24 @@ mod tests {
         u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap())
     }
 
+    /// Returns the port of a register that a table describes.
+    fn port_at(table: &[u8], at: usize) -> u64 {
+        assert_eq!(table[at..at + 4], [1, 8, 0, 1], "a port of 8 bits, by bytes");
+        u64_at(table, at + 4)
+    }
+
+    /// Offsets by the ACPI specification, "Fixed ACPI Description Table (FADT)".
+    #[test]
+    fn the_registers_are_where_the_devices_are() {
+        let table = bytes(&fadt(0, Present::ALL));
+        assert_eq!((port_at(&table, 116), table[128]), (0xcf9, 0x0e));
+        assert_eq!((port_at(&table, 244), port_at(&table, 256)), (0x600, 0x601));
+        let mut none = Present::ALL;
+        crate::devices::Name::ALL.into_iter().for_each(|(_, name)| none.without(name));
+        let table = bytes(&fadt(0, none));
+        assert_eq!([116, 244, 256].map(|at| table[at..at + 12].to_vec()), [const { [0; 12] }; 3]);
+    }
+
     #[test]
     fn every_table_is_found_from_the_root_and_sums_to_zero() {
         let memory = memory::allocate(4 << 20).unwrap();

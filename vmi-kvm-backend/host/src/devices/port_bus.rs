@@ -9,6 +9,9 @@ use crate::layout;
 /// What an access of a port had as its consequence.
 pub(crate) type Effect = Option<Ending>;
 
+/// What is read where nothing is.
+pub(crate) const NOTHING: u8 = 0xff;
+
 /// All devices.
 pub(crate) struct Devices {
     present: Present,
@@ -30,7 +33,7 @@ impl Devices {
     pub(crate) fn read(&mut self, port: u16, data: &mut [u8]) {
         let width = data.len();
         for (byte, at) in data.iter_mut().zip(0_u16..) {
-            *byte = port.checked_add(at).map_or(0xff, |here| self.read_byte(port, width, here));
+            *byte = port.checked_add(at).map_or(NOTHING, |here| self.read_byte(port, width, here));
         }
     }
 
@@ -51,7 +54,7 @@ impl Devices {
         match port {
             _ if begins(&layout::SERIAL) && (width == 1 || wide_serial) => match &mut self.serial {
                 Some(serial) => serial.read((port - layout::SERIAL.start) as u8),
-                None => 0xff,
+                None => NOTHING,
             },
             _ if exit && begins(&layout::EXIT) => exit::read(),
             _ if rtc && begins(&layout::RTC) => self.rtc.read(port - layout::RTC.start),
@@ -61,7 +64,7 @@ impl Devices {
             _ if pvpanic && begins(&layout::PVPANIC) => pvpanic::read(),
             _ if power && begins(&layout::POWER) => power::read(),
             _ if reset && begins(&layout::RESET) && width == 1 => reset::read(),
-            _ => 0xff,
+            _ => NOTHING,
         }
     }
 

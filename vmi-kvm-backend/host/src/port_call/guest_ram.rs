@@ -81,3 +81,25 @@ impl<M: GuestMemoryBackend> GuestRam for M {
             .map_err(|_| Fault { address, bytes: 4 })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_at_an_address_is_read_there_and_nowhere_else() {
+        let memory = crate::memory::allocate(2 << 20).unwrap();
+        for address in [0_u64, 0x1000, 0x1f_fff0] {
+            let bytes = address.to_le_bytes().map(|byte| byte ^ 0x5a);
+            GuestRam::write(&memory, address, &bytes).unwrap();
+        }
+        for address in [0_u64, 0x1000, 0x1f_fff0] {
+            let mut bytes = [0; 8];
+            GuestRam::read(&memory, address, &mut bytes).unwrap();
+            assert_eq!(bytes, address.to_le_bytes().map(|byte| byte ^ 0x5a));
+            GuestRam::store(&memory, address, 7).unwrap();
+            assert_eq!(GuestRam::load(&memory, address), Ok(7));
+        }
+        assert!(GuestRam::read(&memory, 0x1f_fffc, &mut [0; 8]).is_err());
+    }
+}

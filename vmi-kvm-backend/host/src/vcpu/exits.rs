@@ -10,14 +10,12 @@ use kvm_ioctls::{SyncReg, VcpuExit, VcpuFd};
 
 use crate::accounting::Kind;
 use crate::bad_host::{MsrAction, add_steal_time};
-use crate::devices::reset_is_announced;
+use crate::devices::{NOTHING, reset_is_announced};
 use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::layout::{CALL, DOORBELL};
 use crate::shared::{Shared, lock};
 
-/// What the guest reads where nothing is.
-const NOTHING: u8 = 0xff;
 /// How often a CPU that is held looks whether the run is over.
 const LOOK: Duration = Duration::from_millis(10);
 

@@ -160,6 +160,16 @@ fn modules_are_where_the_start_info_says() {
     assert_eq!(guest.exit_code().0, 2 + 8 + 0x40);
 }
 
+guest!(nothing, "in al, 0x80; out 0xf4, al");
+guest!(no_memory, "mov eax, [0xd0000000]; cmp eax, -1; sete al; out 0xf4, al");
+
+#[test]
+#[ignore = "needs KVM"]
+fn where_nothing_is_ones_are_read() {
+    assert_eq!(Tiny::new(nothing()).exit_code().0, 0xff);
+    assert_eq!(Tiny::new(no_memory()).exit_code().0, 1);
+}
+
 guest!(memory_type, "mov ecx, 0x2ff; rdmsr; cmp eax, 0x806; sete al; out 0xf4, al");
 
 #[test]
