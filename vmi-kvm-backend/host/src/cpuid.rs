@@ -105,11 +105,11 @@ impl Leaves {
         CpuidResult { eax: entry.eax, ebx: entry.ebx, ecx: entry.ecx, edx: entry.edx }
     }
 
-    /// Returns the leaves as the CPU of that number sees them.
+    /// Returns the leaves as the CPU of that number, of that vendor, sees them.
     #[must_use]
-    pub(crate) fn of(&self, cpu: usize) -> Self {
+    pub(crate) fn of(&self, vendor: Vendor, cpu: usize) -> Self {
         let mut of_cpu = self.clone();
-        let topology = Topology { vendor: self.vendor(), cpus: self.cpus as u32, cpu: cpu as u32 };
+        let topology = Topology { vendor, cpus: self.cpus as u32, cpu: cpu as u32 };
         topology.describe(&mut of_cpu.entries);
         of_cpu
     }

@@ -132,7 +132,8 @@ impl Machine {
         let mut cpus = Vec::with_capacity(config.cpus);
         for number in 0..config.cpus {
             let cpu = vm.create_vcpu(number as u64).map_err(Error::kvm("make a CPU"))?;
-            cpu.set_cpuid2(&leaves_of(&leaves, number, bad)?).map_err(Error::kvm("set the CPUID leaves"))?;
+            cpu.set_cpuid2(&leaves_of(&leaves, vendor, number, bad)?)
+                .map_err(Error::kvm("set the CPUID leaves"))?;
             vcpu::enable_memory_types(&cpu)?;
             cpus.push(cpu);
         }
@@ -224,8 +225,8 @@ impl Machine {
 }
 
 /// Returns what CPUID tells a CPU, and what is wrong with that.
-fn leaves_of(leaves: &Leaves, cpu: usize, bad: &BadHost) -> Result<CpuId> {
-    let mut leaves = leaves.of(cpu);
+fn leaves_of(leaves: &Leaves, vendor: Vendor, cpu: usize, bad: &BadHost) -> Result<CpuId> {
+    let mut leaves = leaves.of(vendor, cpu);
     bad.claims.iter().for_each(|claim| claim.apply(&mut leaves));
     bad.cpuid.iter().for_each(|rule| rule.apply(&mut leaves));
     leaves.to_kvm()
