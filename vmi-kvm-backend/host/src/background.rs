@@ -1,29 +1,65 @@
 //! Threads beside those of the CPUs, which do what no CPU may be kept waiting for.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::thread::{self, Builder, JoinHandle};
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::shared::{EndsByPanic, Shared};
+use crate::signals;
 
-/// Their stack: a line of the console is the largest thing on it.
+/// Their stack: a line of a VMI call is the largest thing on it.
 const STACK: usize = 128 << 10;
 
+/// A ring of ours among those of the guest, which does not ring that often.
+const LAST: u64 = 1 << 48;
+/// How long the doorbell's thread may take for what was posted last.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Writes the console's output, which may take as long as whoever reads it likes.
+///
+/// # Errors
+///
+/// Fails where there is no thread to be had.
+pub(crate) fn write_console(shared: Arc<Shared>) -> Result<JoinHandle<()>> {
+    spawn("console", shared, |shared| {
+        shared.console.write_out();
+        let _ = shared.over.write(1);
+    })
+}
+
 /// Serves posted batches whenever the doorbell rings. On a thread of its own, not the main one, because a batch may
-/// wait for the console, and signals must be heard meanwhile.
+/// wait for room in the console, and signals must be heard meanwhile.
 ///
 /// # Errors
 ///
 /// Fails where there is no thread to be had.
 pub(crate) fn serve_doorbell(shared: Arc<Shared>) -> Result<JoinHandle<()>> {
     spawn("doorbell", shared, |shared| {
-        while let Ok(rings) = shared.doorbell.read() {
-            if shared.is_over() {
-                break;
+        loop {
+            let rings = match shared.doorbell.read() {
+                Ok(rings) => rings,
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => return,
+            };
+            if rings % LAST != 0 {
+                shared.port_calls.doorbell(&shared.memory, shared, rings % LAST);
             }
-            shared.port_calls.doorbell(&shared.memory, shared, rings);
+            if rings >= LAST {
+                return;
+            }
         }
     })
+}
+
+/// Has the doorbell's thread serve what the guest, which runs no longer, has posted before, and end.
+pub(crate) fn end_doorbell(shared: &Shared, thread: &JoinHandle<()>) {
+    let _ = shared.doorbell.write(LAST);
+    let deadline = Instant::now() + PATIENCE;
+    while !thread.is_finished() && Instant::now() < deadline {
+        thread::sleep(Duration::from_micros(100));
+    }
 }
 
 /// Spoils the clock pages again and again, where that is asked for.
@@ -52,6 +88,7 @@ fn spawn(
 ) -> Result<JoinHandle<()>> {
     let thread = Builder::new().name(name.to_owned()).stack_size(STACK).spawn(move || {
         let _ends = EndsByPanic(&shared);
+        signals::leave_to_main();
         body(&shared);
     });
     thread.map_err(Error::system("start a thread"))

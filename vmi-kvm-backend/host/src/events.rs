@@ -1,9 +1,10 @@
 //! The main thread of a run: waits for its end, for input, for signals, and for its time to be up.
 
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, TryLockError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use std::{io, thread};
 
 use event_manager::{EventManager, EventOps, EventSet, Events, MutEventSubscriber, SubscriberOps};
 use vmm_sys_util::timerfd::TimerFd;
@@ -11,12 +12,16 @@ use vmm_sys_util::timerfd::TimerFd;
 use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::shared::{Shared, lock};
-use crate::vcpu::Vcpu;
+use crate::signals::{self, Wish};
+use crate::terminal::Terminal;
+use crate::vcpu::{Vcpu, kick_thread};
 
 /// How often input that there is no room for, or that cannot be waited for, is tried again.
 const RETRY: Duration = Duration::from_millis(10);
-/// How long a busy lock is left to the thread that has it.
-const BUSY: Duration = Duration::from_millis(1);
+/// How often a process in the background looks whether the terminal is its own by now.
+const LOOK: Duration = Duration::from_millis(100);
+/// How long output may take that was not written yet when the run was ended from outside.
+const GRACE: Duration = Duration::from_millis(200);
 /// How long KVM may take to get a CPU out of the guest.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The most input taken at once.
@@ -28,38 +33,101 @@ const SIGNAL_BYTES: usize = 128;
 const OVER: u32 = 0;
 const INPUT: u32 = 1;
 const SIGNALS: u32 = 2;
-const CONSOLE: u32 = 3;
-const RETRIED: u32 = 4;
-const TIME_UP: u32 = 5;
+const RETRIED: u32 = 3;
+const TIME_UP: u32 = 4;
 
 /// What a run hears from outside.
 #[derive(Debug, Default)]
 pub struct Outside {
     /// Input for the guest's console.
     pub input: Option<OwnedFd>,
-    /// A `signalfd`: any signal that it tells of ends the run.
+    /// A `signalfd`: a signal that it tells of does what it would by default, but in order. It ends the run, or stops
+    /// the process until that is continued.
     pub signals: Option<OwnedFd>,
+    /// The terminal that the input is, which the guest is given.
+    pub terminal: Option<Terminal>,
 }
 
-/// Waits until the run is over.
-///
-/// # Errors
-///
-/// Fails where the operating system does.
-pub(crate) fn run(shared: &Arc<Shared>, outside: Outside, limit: Option<Duration>) -> Result<()> {
-    let failed = |error| match error {
-        event_manager::Error::Epoll(error) => Error::System { what: "wait for events", reason: error.into() },
-        error => Error::System { what: "wait for events", reason: io::Error::other(error) },
-    };
-    let mut manager = EventManager::<Watch>::new().map_err(failed)?;
-    manager.add_subscriber(Watch::new(Arc::clone(shared), outside, limit)?);
-    while !shared.is_over() {
-        match manager.run() {
-            Err(event_manager::Error::Epoll(error)) if error.errno() == libc::EINTR => {}
-            result => drop(result.map_err(failed)?),
+/// Who waits on the main thread.
+pub(crate) struct Watcher {
+    manager: EventManager<Watch>,
+    shared: Arc<Shared>,
+}
+
+impl Watcher {
+    /// Begins to listen, and gives the terminal to the guest; its time begins.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the operating system does.
+    pub(crate) fn new(shared: &Arc<Shared>, outside: Outside, limit: Option<Duration>) -> Result<Self> {
+        let mut manager = EventManager::new().map_err(failed)?;
+        manager.add_subscriber(Watch::new(Arc::clone(shared), outside, limit)?);
+        Ok(Self { manager, shared: Arc::clone(shared) })
+    }
+
+    /// Waits until the run is over.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the operating system does.
+    pub(crate) fn wait(&mut self) -> Result<()> {
+        while !self.shared.is_over() {
+            self.listen(None)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until all output is written, as long as that takes; but for [`GRACE`] only when the run was or now is ended
+    /// from outside. Returns how it was cut off then.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the operating system does.
+    pub(crate) fn wait_for_output(&mut self, writer: &JoinHandle<()>) -> Result<Option<Ending>> {
+        let shared = Arc::clone(&self.shared);
+        shared.console.close();
+        let mut deadline = None;
+        loop {
+            // The writing that says that all is written comes behind that which said that the run is over.
+            let _ = shared.over.read();
+            if shared.console.is_done() {
+                return Ok(None);
+            }
+            if deadline.is_none() && (shared.is_ended_from_outside() || shared.cut_off.get().is_some()) {
+                deadline = Some(Instant::now() + GRACE);
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                break;
+            }
+            self.listen(left)?;
+        }
+        shared.console.give_up();
+        // It may be in the middle of a system call, and in one that nothing interrupts.
+        let deadline = Instant::now() + GRACE;
+        while !shared.console.is_done() && Instant::now() < deadline {
+            kick_thread(writer);
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(shared.cut_off.get().copied())
+    }
+
+    /// Waits for something to happen, so long at most.
+    fn listen(&mut self, at_most: Option<Duration>) -> Result<()> {
+        let milliseconds = at_most.map_or(-1, |at_most| at_most.as_millis() as i32 + 1);
+        match self.manager.run_with_timeout(milliseconds) {
+            Err(event_manager::Error::Epoll(error)) if error.errno() == libc::EINTR => Ok(()),
+            result => result.map(drop).map_err(failed),
         }
     }
-    Ok(())
+}
+
+fn failed(error: event_manager::Error) -> Error {
+    match error {
+        event_manager::Error::Epoll(error) => Error::System { what: "wait for events", reason: error.into() },
+        error => Error::System { what: "wait for events", reason: io::Error::other(error) },
+    }
 }
 
 /// Gets every CPU out of the guest.
@@ -86,6 +154,7 @@ struct Watch {
     shared: Arc<Shared>,
     input: Option<OwnedFd>,
     signals: Option<OwnedFd>,
+    terminal: Option<Terminal>,
     /// Armed while input is not waited for but tried again.
     retry: TimerFd,
     limit: Option<TimerFd>,
@@ -101,37 +170,44 @@ impl Watch {
             timer.reset(limit, None).map_err(Error::system("start a timer"))?;
             Ok(timer)
         });
-        let Outside { input, signals } = outside;
+        let Outside { input, signals, terminal } = outside;
         // Without COM1 there is nobody to take input.
         let input = input.filter(|_| lock(&shared.devices).serial.is_some());
-        Ok(Self { shared, input, signals, retry: timer()?, limit: limit.transpose()? })
+        Ok(Self { shared, input, signals, terminal, retry: timer()?, limit: limit.transpose()? })
     }
 
     /// Waits for input, or tries again later where it cannot be waited for: a file always has some.
     fn wait_for_input(&mut self, ops: &mut EventOps) {
         let Some(input) = &self.input else { return };
+        if self.terminal.as_mut().is_some_and(|terminal| !terminal.take()) {
+            return self.try_again(ops, LOOK);
+        }
         if ops.add(Events::with_data(input, INPUT, EventSet::IN)).is_err() {
             let _ = self.retry.reset(RETRY, None);
         }
     }
 
-    /// Passes input on. Locks that are held are left alone: a thread that waits for its console to be read holds
-    /// them, and signals must be heard all the same.
+    /// Passes input on. A lock that is held is left alone: signals must be heard, whatever a CPU does.
     fn take_input(&mut self, ops: &mut EventOps) {
+        if self.terminal.as_mut().is_some_and(|terminal| !terminal.take()) {
+            return self.try_again(ops, LOOK);
+        }
         let shared = Arc::clone(&self.shared);
         let mut devices = match shared.devices.try_lock() {
             Ok(devices) => devices,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return self.try_later(ops),
+            Err(TryLockError::WouldBlock) => return self.try_again(ops, RETRY),
         };
         let (Some(input), Some(serial)) = (&self.input, &mut devices.serial) else { return };
         let room = serial.room().min(INPUT_MAX);
         if room == 0 {
-            return self.try_later(ops);
+            return self.try_again(ops, RETRY);
         }
         let mut bytes = [0; INPUT_MAX];
         match rustix::io::read(input, &mut bytes[..room]) {
             Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
+            // Somebody else has the terminal since.
+            Err(rustix::io::Errno::IO) if self.terminal.is_some() => self.try_again(ops, LOOK),
             Ok(read) if read != 0 => serial.input(&bytes[..read]),
             // Nothing more will come.
             _ => {
@@ -141,22 +217,43 @@ impl Watch {
         }
     }
 
-    /// Does not wait for input for a moment.
-    fn try_later(&mut self, ops: &mut EventOps) {
+    /// Does not wait for input for a while.
+    fn try_again(&mut self, ops: &mut EventOps, pause: Duration) {
         if let Some(input) = &self.input {
             // Not waited for so far is fine too.
             let _ = ops.remove(Events::empty(input));
         }
-        let _ = self.retry.reset(RETRY, None);
+        let _ = self.retry.reset(pause, None);
     }
 
-    fn take_signal(&mut self) {
+    fn take_signal(&mut self, ops: &mut EventOps) {
         let Some(signals) = &self.signals else { return };
         let mut bytes = [0; SIGNAL_BYTES];
         if let Ok(SIGNAL_BYTES) = rustix::io::read(signals.as_fd(), &mut bytes) {
             let number = i32::from_ne_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-            self.shared.end(Ok(Ending::Signal(number)));
+            match Wish::of(number) {
+                Wish::End => self.shared.end_from_outside(Ending::Signal(number)),
+                Wish::Stop => {
+                    if let Some(terminal) = &mut self.terminal {
+                        terminal.give_back();
+                    }
+                    signals::stop_by(number);
+                    self.go_on(ops);
+                }
+                Wish::Continued => self.go_on(ops),
+            }
         }
+    }
+
+    /// Goes on after the process was stopped.
+    fn go_on(&mut self, ops: &mut EventOps) {
+        if let Some(terminal) = &mut self.terminal {
+            terminal.take_again();
+        }
+        if let Some(input) = &self.input {
+            let _ = ops.remove(Events::empty(input));
+        }
+        self.wait_for_input(ops);
     }
 }
 
@@ -172,27 +269,24 @@ impl MutEventSubscriber for Watch {
         if let Some(limit) = &self.limit {
             add(Events::with_data(limit, TIME_UP, EventSet::IN));
         }
-        if let Some(timer) = lock(&self.shared.console).timer() {
-            add(Events::with_data_raw(timer.as_raw_fd(), CONSOLE, EventSet::IN));
-        }
         self.wait_for_input(ops);
     }
 
     fn process(&mut self, events: Events, ops: &mut EventOps) {
         match events.data() {
             INPUT => self.take_input(ops),
-            SIGNALS => self.take_signal(),
-            CONSOLE => match self.shared.console.try_lock() {
-                Ok(mut console) => console.time_is_up(),
-                // Whoever has it writes, and sends what has waited.
-                Err(_) => thread::sleep(BUSY),
-            },
+            SIGNALS => self.take_signal(ops),
             RETRIED => {
                 let _ = self.retry.wait();
                 self.wait_for_input(ops);
                 self.take_input_if_polled(ops);
             }
-            TIME_UP => self.shared.end(Ok(Ending::TimeLimit)),
+            TIME_UP => {
+                if let Some(limit) = &mut self.limit {
+                    let _ = limit.wait();
+                }
+                self.shared.end_from_outside(Ending::TimeLimit);
+            }
             _ => {}
         }
     }

@@ -12,13 +12,14 @@ use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 use crate::accounting::{Book, Counters, Statistics, Vendor};
 use crate::bad_host::{BadHost, Clock, Holds, Msrs};
 use crate::boot::{self, Boot};
+use crate::console::{Console, Lost, Output};
 use crate::cpuid::Leaves;
-use crate::devices::{Console, Devices, Output, Present, Serial};
+use crate::devices::{Devices, Present, Serial};
 use crate::ending::Ending;
 use crate::error::{Error, Result};
-use crate::events::{self, Outside};
+use crate::events::{self, Outside, Watcher};
 use crate::port_call::PortCalls;
-use crate::shared::{Shared, lock};
+use crate::shared::Shared;
 use crate::vcpu::{self, Vcpu};
 use crate::{acpi, background, devices, layout, memory};
 
@@ -75,6 +76,8 @@ pub struct Outcome {
     pub ending: Ending,
     /// What was counted, where that was asked for.
     pub statistics: Option<Statistics>,
+    /// What the guest said that did not get out.
+    pub lost: Option<Lost>,
 }
 
 /// A machine that is ready to run.
@@ -145,8 +148,7 @@ impl Machine {
         let doorbell = event(0)?;
         let place = IoEventAddress::Pio(layout::DOORBELL.start.into());
         vm.register_ioevent(&doorbell, &place, NoDatamatch).map_err(Error::kvm("connect the doorbell"))?;
-        let stop = Arc::new(AtomicBool::new(false));
-        let console = Arc::new(Mutex::new(Console::new(output, Arc::clone(&stop))));
+        let console = Arc::new(Console::new(output));
         let serial = if config.devices.serial {
             let interrupt = event(EFD_NONBLOCK)?;
             vm.register_irqfd(&interrupt, layout::SERIAL_IRQ).map_err(Error::kvm("connect an interrupt"))?;
@@ -156,7 +158,7 @@ impl Machine {
         };
         let book = Book::new(config.cpus);
         let shared = Shared {
-            stop,
+            stop: AtomicBool::new(false),
             over: event(EFD_NONBLOCK)?,
             memory,
             console,
@@ -171,6 +173,7 @@ impl Machine {
             steal_due: (0..config.cpus).map(|_| AtomicU64::new(0)).collect(),
             cpus: OnceLock::new(),
             outcome: Mutex::new(None),
+            cut_off: OnceLock::new(),
         };
         Ok(Self {
             cpus,
@@ -192,26 +195,25 @@ impl Machine {
     pub fn run(self, outside: Outside) -> Result<Outcome> {
         vcpu::install_handler()?;
         let shared = &self.shared;
+        let mut watcher = Watcher::new(shared, outside, self.limit)?;
+        let writer = background::write_console(Arc::clone(shared))?;
         let doorbell = background::serve_doorbell(Arc::clone(shared))?;
         // From here on there are threads: what fails ends the run, and they are stopped.
         let clock = background::spoil_clock(Arc::clone(shared));
         let clock = clock.map_err(|error| shared.end(Err(error))).ok();
         let cpus = Vcpu::start_all(self.cpus, shared);
         let cpus = shared.cpus.get_or_init(|| cpus);
-        let waited = events::run(shared, outside, self.limit);
+        let waited = watcher.wait();
         // Whatever ended the waiting, the run is over now.
         shared.end(Ok(Ending::TimeLimit));
-        events::stop(cpus)?;
-        waited?;
-        // The doorbell's thread looks around once more, and may be in the middle of a batch.
-        let _ = shared.doorbell.write(1);
-        while !doorbell.is_finished() {
-            vcpu::kick_thread(&doorbell);
-            std::thread::sleep(Duration::from_micros(100));
-        }
-        drop(clock);
-        lock(&shared.console).finish();
+        let stopped = events::stop(cpus);
+        background::end_doorbell(shared, &doorbell);
+        let written = watcher.wait_for_output(&writer);
+        drop((watcher, clock));
+        stopped.and(waited)?;
         let ending = shared.outcome().unwrap_or(Ok(Ending::TimeLimit))?;
+        let ending = written?.unwrap_or(ending);
+        let lost = shared.console.lost();
         let statistics = self.statistics.then(|| Statistics {
             ending: ending.word(),
             status: ending.status(),
@@ -220,7 +222,7 @@ impl Machine {
             ..shared.book.close(&self.image, self.vendor)
         });
         drop(self.vm);
-        Ok(Outcome { ending, statistics })
+        Ok(Outcome { ending, statistics, lost })
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use crate::devices::Output;
+use crate::console::Output;
 use crate::ending::Ending;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::events::Outside;
 use crate::machine::{Config, Machine, Outcome};
 
@@ -18,26 +18,17 @@ use crate::machine::{Config, Machine, Outcome};
 pub fn run(
     machine: Machine,
     config: &Config,
-    mut output: impl FnMut() -> Box<dyn Output>,
-    outside: Outside,
+    output: impl Fn() -> Result<Box<dyn Output>>,
+    outside: impl Fn() -> Result<Outside>,
 ) -> Result<Outcome> {
     let start = Instant::now();
     let mut machine = machine;
     loop {
-        let outcome = machine.run(another(&outside)?)?;
+        let outcome = machine.run(outside()?)?;
         if !(config.restart && outcome.ending == Ending::Reset) {
             return Ok(outcome);
         }
         let limit = config.limit.map(|limit| limit.saturating_sub(start.elapsed()));
-        machine = Machine::new(&Config { limit, ..config.clone() }, output())?;
+        machine = Machine::new(&Config { limit, ..config.clone() }, output()?)?;
     }
-}
-
-/// Returns the same outside for one more machine.
-fn another(outside: &Outside) -> Result<Outside> {
-    let copy = |descriptor: &Option<std::os::fd::OwnedFd>| {
-        let copied = descriptor.as_ref().map(|descriptor| descriptor.try_clone()).transpose();
-        copied.map_err(Error::system("share a descriptor with a guest that starts again"))
-    };
-    Ok(Outside { input: copy(&outside.input)?, signals: copy(&outside.signals)? })
 }

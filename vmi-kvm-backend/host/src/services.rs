@@ -10,11 +10,12 @@ use vm_memory::{GuestAddress, GuestMemoryBackend, GuestMemoryRegion, MemoryRegio
 use crate::accounting::Mark;
 use crate::ending::Ending;
 use crate::port_call::{Exits, Services, Unable};
-use crate::shared::{Shared, lock};
+use crate::shared::Shared;
 
 impl Services for Shared {
     fn console_line(&self, _vcpu: usize, line: &[u8]) -> Result<(), Unable> {
-        lock(&self.console).put_line(line);
+        self.console.put_line(line);
+        self.console.wait_for_room();
         Ok(())
     }
 

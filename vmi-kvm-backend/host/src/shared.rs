@@ -9,7 +9,8 @@ use vmm_sys_util::eventfd::EventFd;
 
 use crate::accounting::Book;
 use crate::bad_host::{Clock, Holds, Msrs, Steal};
-use crate::devices::{Console, Devices};
+use crate::console::Console;
+use crate::devices::Devices;
 use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::memory::Memory;
@@ -19,11 +20,11 @@ use crate::vcpu::Vcpu;
 /// What the threads of a run share.
 pub(crate) struct Shared {
     /// Set when the run is over.
-    pub(crate) stop: Arc<AtomicBool>,
-    /// Written when the run is over.
+    pub(crate) stop: AtomicBool,
+    /// Written when the run is over, and when its output is written.
     pub(crate) over: EventFd,
     pub(crate) memory: Memory,
-    pub(crate) console: Arc<Mutex<Console>>,
+    pub(crate) console: Arc<Console>,
     pub(crate) devices: Mutex<Devices>,
     pub(crate) port_calls: PortCalls,
     /// Rung by KVM.
@@ -38,6 +39,8 @@ pub(crate) struct Shared {
     /// The CPUs, once they run.
     pub(crate) cpus: OnceLock<Vec<Vcpu>>,
     pub(crate) outcome: Mutex<Option<Result<Ending>>>,
+    /// How the run was ended from outside when it was over already, and its output was yet to be written.
+    pub(crate) cut_off: OnceLock<Ending>,
 }
 
 impl Shared {
@@ -45,8 +48,23 @@ impl Shared {
     pub(crate) fn end(&self, outcome: Result<Ending>) {
         lock(&self.outcome).get_or_insert(outcome);
         self.stop.store(true, Ordering::SeqCst);
+        self.console.let_go();
         // A counter that cannot take one more is not 0, which is all that matters.
         let _ = self.over.write(1);
+    }
+
+    /// Ends the run from outside, or what is left of it.
+    pub(crate) fn end_from_outside(&self, ending: Ending) {
+        if self.is_over() {
+            let _ = self.cut_off.set(ending);
+        } else {
+            self.end(Ok(ending));
+        }
+    }
+
+    /// Tells whether it was not the guest that ended the run.
+    pub(crate) fn is_ended_from_outside(&self) -> bool {
+        matches!(*lock(&self.outcome), Some(Ok(Ending::Signal(_) | Ending::TimeLimit)))
     }
 
     /// Tells whether the run is over.
@@ -129,10 +147,9 @@ impl Shared {
     pub(crate) fn of_no_guest(cpus: usize) -> Arc<Self> {
         use crate::devices::Present;
         use vmm_sys_util::eventfd::EFD_NONBLOCK;
-        let stop = Arc::new(AtomicBool::new(false));
         Arc::new(Self {
-            console: Arc::new(Mutex::new(Console::new(Box::new(std::io::sink()), Arc::clone(&stop)))),
-            stop,
+            console: Arc::new(Console::new(Box::new(std::io::sink()))),
+            stop: AtomicBool::new(false),
             over: EventFd::new(EFD_NONBLOCK).unwrap(),
             memory: crate::memory::allocate(2 << 20).unwrap(),
             devices: Mutex::new(Devices::new(Present::ALL, None)),
@@ -146,6 +163,7 @@ impl Shared {
             steal_due: (0..cpus).map(|_| AtomicU64::new(0)).collect(),
             cpus: OnceLock::new(),
             outcome: Mutex::new(None),
+            cut_off: OnceLock::new(),
         })
     }
 }

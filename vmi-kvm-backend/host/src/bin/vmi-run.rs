@@ -1,17 +1,38 @@
 //! `vmi-run`: runs a kernel under KVM, and speaks VMI with it.
+//!
+//! Nothing that it says is a reason to die of: where standard output or error takes nothing, the status is still the
+//! guest's.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::sync::mpsc::channel;
+use std::thread;
+use std::time::Duration;
 
 use clap::Parser;
 use vmi_kvm_backend_host::options::{Format, Options};
-use vmi_kvm_backend_host::{Ending, Machine, Outcome, Outside, Result, restart, terminal};
+use vmi_kvm_backend_host::signals::Signals;
+use vmi_kvm_backend_host::terminal::Terminal;
+use vmi_kvm_backend_host::{Ending, Error, Machine, Outcome, Output, Outside, Result, restart};
+
+/// How long standard error may take for what is said after a run that was ended from outside.
+const GRACE: Duration = Duration::from_millis(200);
+/// How long an output that takes nothing now is left alone.
+const RETRY: Duration = Duration::from_millis(1);
 
 fn main() -> ExitCode {
-    let options = Options::parse();
+    let options = match Options::try_parse() {
+        Ok(options) => options,
+        // Help is an error too, of a kind that is none. A status of 2 could be a guest's.
+        Err(error) => {
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::from(Ending::FAILED) } else { ExitCode::SUCCESS };
+        }
+    };
     if options.help_bad_host {
-        print!("{}", Options::help_on_bad_host());
+        write(io::stdout(), &Options::help_on_bad_host());
         return ExitCode::SUCCESS;
     }
     match run(&options) {
@@ -20,31 +41,78 @@ fn main() -> ExitCode {
             ExitCode::from(outcome.ending.status())
         }
         Err(error) => {
-            eprintln!("vmi-run: {error}");
+            say(format!("vmi-run: {error}\n"), None);
             ExitCode::from(Ending::FAILED)
         }
     }
 }
 
 fn run(options: &Options) -> Result<Outcome> {
-    let signals = terminal::take_signals()?;
+    // Until the machine is made, which may mean to read for long, signals do what they always do.
     let config = options.config();
-    let machine = Machine::new(&config, Box::new(io::stdout()))?;
-    let input = io::stdin().as_fd().try_clone_to_owned().ok();
-    let _raw = terminal::Raw::take()?;
-    let outside = Outside { input, signals: Some(signals) };
-    restart::run(machine, &config, || Box::new(io::stdout()), outside)
+    let machine = Machine::new(&config, output()?)?;
+    let (_signals, signals) = Signals::take()?;
+    let outside = || {
+        let signals = signals.try_clone();
+        Ok(Outside {
+            input: io::stdin().as_fd().try_clone_to_owned().ok(),
+            signals: Some(signals.map_err(|reason| Error::System { what: "copy the signals", reason })?),
+            terminal: Terminal::of_input()?,
+        })
+    };
+    restart::run(machine, &config, output, outside)
 }
 
-/// Tells what was asked for, on standard error: standard output is the guest's console.
+/// Returns standard output: not `Stdout`, whose buffer writes on whatever interrupts it.
+fn output() -> Result<Box<dyn Output>> {
+    let output = io::stdout().as_fd().try_clone_to_owned();
+    let output = output.map_err(|reason| Error::System { what: "copy standard output", reason })?;
+    Ok(Box::new(File::from(output)))
+}
+
+/// Tells what was asked for, and what was lost, on standard error: standard output is the guest's console.
 fn tell(options: &Options, outcome: &Outcome) {
+    let mut text = String::new();
     if let (Some(format), Some(statistics)) = (options.stats, &outcome.statistics) {
         match format {
-            Format::Table => eprint!("{statistics}"),
-            Format::Json => eprintln!("{}", statistics.to_json()),
+            Format::Table => text += &statistics.to_string(),
+            Format::Json => text += &format!("{}\n", statistics.to_json()),
         }
     }
-    if options.verbose {
-        eprintln!("vmi-run: {}", outcome.ending);
+    // Who closes a pipe wants no more of it.
+    if let Some(lost) = outcome.lost.as_ref().filter(|lost| lost.kind != ErrorKind::BrokenPipe) {
+        text += &format!("vmi-run: {lost}\n");
     }
+    if options.verbose {
+        text += &format!("vmi-run: {}\n", outcome.ending);
+    }
+    let at_most = matches!(outcome.ending, Ending::Signal(_) | Ending::TimeLimit).then_some(GRACE);
+    say(text, at_most);
+}
+
+/// Says something on standard error, which may take so long. Signals end the process meanwhile, as they always do.
+fn say(text: String, at_most: Option<Duration>) {
+    let Some(at_most) = at_most else { return write(io::stderr(), &text) };
+    if !text.is_empty() {
+        let (sender, said) = channel();
+        thread::spawn(move || {
+            write(io::stderr(), &text);
+            let _ = sender.send(());
+        });
+        let _ = said.recv_timeout(at_most);
+    }
+}
+
+/// Writes all of it, unless the output is closed or broken.
+fn write(mut output: impl Write, text: &str) {
+    let mut left = text.as_bytes();
+    while !left.is_empty() {
+        match output.write(left) {
+            Ok(written) if written != 0 => left = left.get(written..).unwrap_or_default(),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(RETRY),
+            _ => return,
+        }
+    }
+    let _ = output.flush();
 }

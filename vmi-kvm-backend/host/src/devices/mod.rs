@@ -15,5 +15,4 @@ mod serial;
 pub(crate) use bios::{register as register_bios, reset_is_announced, write as write_bios};
 pub(crate) use port_bus::{Devices, NOTHING};
 pub use present::{Name, Present};
-pub use serial::Output;
-pub(crate) use serial::{Console, Serial};
+pub(crate) use serial::Serial;

@@ -98,13 +98,12 @@ impl Devices {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicBool;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
 
     use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
-    use super::super::Console;
     use super::*;
+    use crate::console::Console;
 
     fn devices(present: Present) -> Devices {
         Devices::new(present, None)
@@ -130,8 +129,7 @@ mod tests {
     #[test]
     fn a_serial_port_that_is_not_wide_takes_bytes_alone() {
         const SCRATCH: u16 = layout::SERIAL.end - 1;
-        let stop = Arc::new(AtomicBool::new(false));
-        let console = Arc::new(Mutex::new(Console::new(Box::new(std::io::sink()), stop)));
+        let console = Arc::new(Console::new(Box::new(std::io::sink())));
         let serial = Serial::new(EventFd::new(EFD_NONBLOCK).unwrap(), console);
         let mut present = Present::ALL;
         present.without(super::super::Name::WideSerial);
@@ -183,8 +181,9 @@ mod tests {
 
     #[test]
     fn a_million_accesses_end_the_run_only_where_they_should() {
-        let stop = Arc::new(AtomicBool::new(false));
-        let console = Arc::new(Mutex::new(Console::new(Box::new(std::io::sink()), stop)));
+        let console = Arc::new(Console::new(Box::new(std::io::sink())));
+        let writer = Arc::clone(&console);
+        let writer = std::thread::spawn(move || writer.write_out());
         let interrupt = EventFd::new(EFD_NONBLOCK).unwrap();
         let serial = Serial::new(interrupt, Arc::clone(&console));
         let mut devices = Devices::new(Present::ALL, Some(serial));
@@ -214,7 +213,10 @@ mod tests {
                 };
                 assert!(right, "{ending:?} by {width} bytes at {port:#x}: {value:?}");
             }
+            console.wait_for_room();
         }
-        assert!(console.lock().unwrap().waiting() <= 512, "a line is all that waits");
+        console.close();
+        writer.join().unwrap();
+        assert_eq!(console.waiting(), 0);
     }
 }

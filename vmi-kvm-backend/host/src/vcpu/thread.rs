@@ -8,6 +8,7 @@ use kvm_ioctls::VcpuFd;
 use super::{exits, kick};
 use crate::error::{Error, Result};
 use crate::shared::{EndsByPanic, Shared};
+use crate::signals;
 
 /// The stack of a CPU's thread: it serves exits and nothing else.
 const STACK: usize = 256 << 10;
@@ -43,6 +44,7 @@ impl Vcpu {
         let thread = Builder::new().name(format!("cpu-{number}")).stack_size(STACK);
         let thread = thread.spawn(move || {
             let _ends = EndsByPanic(&shared);
+            signals::leave_to_main();
             body(&shared);
         });
         Ok(Self { number, thread: thread.map_err(Error::system("start a thread"))? })

@@ -131,7 +131,7 @@ impl Tiny {
         }
         let console = Console::default();
         let machine = Machine::new(&config, Box::new(console.clone())).expect("the machine is made");
-        let outcome = machine.run(Outside { input: self.input, signals: None });
+        let outcome = machine.run(Outside { input: self.input, ..Outside::default() });
         let console = String::from_utf8_lossy(&console.0.lock().expect("nobody panicked")).into_owned();
         (outcome, console)
     }
