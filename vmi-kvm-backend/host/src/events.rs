@@ -72,6 +72,8 @@ impl Watcher {
     ///
     /// Fails where the operating system does.
     pub(crate) fn wait(&mut self) -> Result<()> {
+        // The start of other threads has let some go.
+        signals::leave_to_main();
         while !self.shared.is_over() {
             self.listen(None)?;
         }

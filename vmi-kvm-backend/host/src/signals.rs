@@ -91,7 +91,8 @@ impl Drop for Signals {
     }
 }
 
-/// Has this thread leave signals to where they are heard. A thread inherits that, but for a signal that glibc lets go.
+/// Has this thread leave signals to where they are heard. A thread inherits that, but for the two that the C library
+/// keeps back, which glibc lets go in the thread that starts another and in the one that is started.
 pub(crate) fn leave_to_main() {
     let _ = mask(libc::SIG_BLOCK, HEARD.load(Ordering::SeqCst));
 }

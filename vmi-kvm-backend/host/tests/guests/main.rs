@@ -10,5 +10,7 @@ mod accounting;
 mod bad_hosts;
 mod devices;
 mod hostile;
+mod job_control;
+mod output;
 mod program;
 mod tiny;

@@ -9,7 +9,6 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Termios, tcgetattr};
 
@@ -17,12 +16,12 @@ use crate::guest;
 use crate::tiny::Tiny;
 
 /// The program: where `VMI_RUN` says, or where it was built.
-fn program() -> Command {
+pub fn program() -> Command {
     Command::new(std::env::var("VMI_RUN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_vmi-run").to_owned()))
 }
 
 /// Waits for what must come soon.
-fn soon(what: &str, mut is: impl FnMut() -> bool) {
+pub fn soon(what: &str, mut is: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while !is() {
         assert!(Instant::now() < deadline, "{what} did not come about");
@@ -30,7 +29,7 @@ fn soon(what: &str, mut is: impl FnMut() -> bool) {
     }
 }
 
-fn status(child: &mut Child) -> std::process::ExitStatus {
+pub fn status(child: &mut Child) -> std::process::ExitStatus {
     let mut status = None;
     soon("the end", || {
         status = child.try_wait().unwrap();
@@ -39,14 +38,14 @@ fn status(child: &mut Child) -> std::process::ExitStatus {
     status.unwrap()
 }
 
-struct Terminal {
-    ours: OwnedFd,
-    theirs: File,
+pub struct Terminal {
+    pub ours: OwnedFd,
+    pub theirs: File,
     before: Termios,
 }
 
 impl Terminal {
-    fn open() -> Self {
+    pub fn open() -> Self {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
@@ -58,22 +57,32 @@ impl Terminal {
     }
 
     /// Starts the program on the terminal as the leader of a session, so that keys send it signals.
-    fn start(&self, image: &std::path::Path) -> Child {
+    pub fn start(&self, image: &std::path::Path) -> Child {
+        let child =
+            self.session(&[program().get_program().to_str().unwrap(), image.to_str().unwrap()]).spawn();
+        soon("raw mode", || self.is_raw());
+        child.unwrap()
+    }
+
+    /// Returns a command as the leader of a session whose terminal this is, and whose input and output too.
+    pub fn session(&self, words: &[&str]) -> Command {
         // `setsid -c` makes the terminal that is its input the session's own.
         let mut command = Command::new("setsid");
-        command.args(["-c", program().get_program().to_str().unwrap()]).arg(image);
+        command.arg("-c").args(words);
         let end = || Stdio::from(self.theirs.try_clone().unwrap());
         command.stdin(end()).stdout(end()).stderr(end());
-        let child = command.spawn().unwrap();
-        soon("raw mode", || !self.modes().contains(LocalModes::ICANON));
-        child
+        command
+    }
+
+    pub fn is_raw(&self) -> bool {
+        !self.modes().contains(LocalModes::ICANON)
     }
 
     fn modes(&self) -> LocalModes {
         tcgetattr(&self.theirs).unwrap().local_modes
     }
 
-    fn is_as_before(&self) -> bool {
+    pub fn is_as_before(&self) -> bool {
         let now = tcgetattr(&self.theirs).unwrap();
         (now.local_modes, now.input_modes, now.output_modes)
             == (self.before.local_modes, self.before.input_modes, self.before.output_modes)
@@ -99,35 +108,6 @@ fn ctrl_c_ends_it_and_the_terminal_is_put_back() {
         assert!(terminal.is_as_before());
         drop((terminal, drain));
     }
-}
-
-#[test]
-#[ignore = "needs KVM"]
-fn the_terminal_is_put_back_by_signals_too() {
-    use std::os::unix::process::ExitStatusExt;
-    for (signal, code) in
-        [(Signal::TERM, Some(143)), (Signal::HUP, Some(129)), (Signal::SEGV, None), (Signal::ABORT, None)]
-    {
-        let terminal = Terminal::open();
-        let image = Tiny::new(spin()).write();
-        let mut child = terminal.start(image.path());
-        kill_process(Pid::from_child(&child), signal).unwrap();
-        let status = status(&mut child);
-        assert_eq!(status.code(), code, "{signal:?}");
-        assert!(code.is_some() || status.signal() == Some(signal.as_raw()), "{status}");
-        assert!(terminal.is_as_before(), "{signal:?}");
-    }
-}
-
-#[test]
-#[ignore = "needs KVM"]
-fn a_flood_into_a_pipe_that_nobody_reads_can_be_ended() {
-    let image = Tiny::new(flood()).write();
-    let mut child = program().arg(image.path()).stdout(Stdio::piped()).stdin(Stdio::null()).spawn().unwrap();
-    // Until the pipe is full.
-    thread::sleep(Duration::from_secs(2));
-    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
-    assert_eq!(status(&mut child).code(), Some(130));
 }
 
 #[test]
