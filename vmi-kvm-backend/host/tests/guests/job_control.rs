@@ -116,8 +116,8 @@ impl Shell {
         soon("the job", || {
             let children = fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
             job = children.split_whitespace().next().and_then(|child| child.parse().ok());
-            let name = job.and_then(|job: i32| fs::read_to_string(format!("/proc/{job}/comm")).ok());
-            name.is_some_and(|name| name.trim() == "vmi-run")
+            let image = job.and_then(|job: i32| fs::read_link(format!("/proc/{job}/exe")).ok());
+            image.is_some_and(|image| image == fs::canonicalize(program().get_program()).unwrap())
         });
         job.unwrap()
     }
