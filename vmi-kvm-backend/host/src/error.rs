@@ -1,6 +1,7 @@
 //! What can go wrong before and while a guest runs; a sentence each, with the value that was refused.
 
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 
 use thiserror::Error;
@@ -56,12 +57,34 @@ pub enum Error {
         /// Why not.
         reason: io::Error,
     },
-    /// The image is neither of the two kinds that can be booted.
+    /// A file has nothing in it.
+    #[error("`{0}` is empty")]
+    Empty(PathBuf),
+    /// A file without a length goes on and on.
+    #[error("`{path}` has not ended after the {most} bytes that the guest has memory")]
+    Endless {
+        /// The file.
+        path: PathBuf,
+        /// How many bytes it may have.
+        most: u64,
+    },
+    /// The image is of none of the kinds that can be booted.
     #[error("`{0}` is neither an ELF file nor a Linux kernel")]
     NotAnImage(PathBuf),
-    /// The image is a 32-bit ELF.
-    #[error("`{0}` is not an ELF file of 64 bits for x86-64")]
-    WrongElf(PathBuf),
+    /// The image is an ELF file for another machine.
+    #[error(
+        "`{path}` is an ELF file of class {class} and byte order {order} for machine {machine}, not one of 64 bits for x86-64 or of 32 bits for x86"
+    )]
+    WrongElf {
+        /// The file.
+        path: PathBuf,
+        /// Its class: 1 for 32 bits, 2 for 64.
+        class: u8,
+        /// Its byte order: 1 for little endian.
+        order: u8,
+        /// The machine: 3 for x86, 62 for x86-64.
+        machine: u16,
+    },
     /// The image's headers do not fit the file.
     #[error("`{path}` is damaged: {reason}")]
     Damaged {
@@ -70,12 +93,13 @@ pub enum Error {
         /// What does not fit.
         reason: String,
     },
-    /// The image has no PVH entry.
+    /// The image speaks no boot protocol.
     #[error("`{0}` has no PVH note (Xen, type 18), so there is no entry to start it at")]
-    NoPvhNote(PathBuf),
+    NoEntry(PathBuf),
     /// The image would not lie in memory.
     #[error(
-        "`{path}` wants {start:#x} to {end:#x}, which is not all memory for an image: there is {available:#x} to {available_end:#x}"
+        "`{path}` wants {start:#x} to {end:#x}, which is not all memory for an image: there is {}",
+        ranges(available)
     )]
     OutsideMemory {
         /// The file.
@@ -84,10 +108,8 @@ pub enum Error {
         start: u64,
         /// Behind the last byte wanted.
         end: u64,
-        /// First byte there is.
-        available: u64,
-        /// Behind the last byte there is.
-        available_end: u64,
+        /// What there is.
+        available: Vec<Range<u64>>,
     },
     /// Two segments of the image claim the same memory.
     #[error("`{path}` has segments that overlap at {address:#x}")]
@@ -132,9 +154,9 @@ pub enum Error {
         /// Its size in bytes.
         size: u64,
     },
-    /// Too many modules.
-    #[error("there are {0} modules, and there is room for {1}")]
-    TooManyModules(usize, usize),
+    /// Boot information finds no room.
+    #[error("{0} bytes of boot information find no room in the guest's memory")]
+    NoRoomForData(u64),
     /// The guest's memory is too small to hold anything.
     #[error("{0} bytes are too little memory for a guest: it takes 2 MiB")]
     MemoryTooSmall(u64),
@@ -176,6 +198,12 @@ pub enum Error {
     /// The data of an option makes no sense.
     #[error("{0}")]
     Option(String),
+}
+
+fn ranges(ranges: &[Range<u64>]) -> String {
+    let texts: Vec<String> =
+        ranges.iter().map(|Range { start, end }| format!("{start:#x} to {end:#x}")).collect();
+    texts.join(" and ")
 }
 
 /// The result of everything that can fail here.

@@ -2,37 +2,33 @@
 //!
 //! | from | to | what |
 //! | --- | --- | --- |
-//! | `0x0000_0000` | `0x0000_1000` | free, so that address 0 means nothing, but for [`SOFT_RESET`] |
-//! | `0x0000_1000` | `0x0000_2000` | [`GDT`] |
-//! | `0x0000_2000` | `0x0000_3000` | [`START_INFO`] of a PVH image |
-//! | `0x0000_3000` | `0x0000_4000` | [`MEMORY_MAP`] of a PVH image |
-//! | `0x0000_4000` | `0x0000_6000` | [`MODULE_LIST`] of a PVH image |
-//! | `0x0000_7000` | `0x0000_8000` | [`ZERO_PAGE`] of a Linux kernel |
-//! | `0x0002_0000` | `0x0003_0000` | [`COMMAND_LINE`] |
+//! | `0x0000_0000` | `0x0000_1000` | free, but for words of [`BIOS_DATA`] and [`SOFT_RESET`], so that address 0 means nothing |
+//! | `0x0000_1000` | `0x0000_9000` | free; images start their other CPUs there |
+//! | `0x0000_9000` | `0x0009_fc00` | [`BOOT_DATA`]: descriptors, command line, what a boot protocol hands over |
 //! | `0x0009_fc00` | `0x000a_0000` | reserved, as on every PC ([`LOW_RAM_END`]) |
 //! | `0x000e_0000` | `0x000f_f000` | [`ACPI`], found by a search too |
 //! | `0x000f_f000` | `0x0010_0000` | the BIOS, of which there is [`RESET_VECTOR`]; again at the hole's end |
 //! | `0x0010_0000` | end of RAM or hole | the image ([`IMAGE_MIN`]); modules at its upper end |
 //! | `0xc000_0000` | `0x1_0000_0000` | the hole for devices ([`HOLE`]) |
 //! | `0x1_0000_0000` | … | the rest of RAM |
+//!
+//! An image may also have segments below `0x0009_fc00`; what else would be there then lies around them.
 
 use std::ops::Range;
 
 /// Bytes of a page.
 pub const PAGE: u64 = 0x1000;
 
-/// The segment descriptors that the registers hold at the entry.
-pub const GDT: u64 = 0x1000;
-/// `hvm_start_info`.
-pub const START_INFO: u64 = 0x2000;
-/// Its `hvm_memmap_table_entry`s.
-pub const MEMORY_MAP: u64 = 0x3000;
-/// Its `hvm_modlist_entry`s.
-pub const MODULE_LIST: Range<u64> = 0x4000..0x6000;
-/// Linux's `boot_params`.
-pub const ZERO_PAGE: u64 = 0x7000;
-/// The command line, with the 0 byte behind it.
-pub const COMMAND_LINE: Range<u64> = 0x2_0000..0x3_0000;
+/// What a BIOS keeps of its data. Source: "System BIOS for IBM PCs", "BIOS Data Area".
+pub const BIOS_DATA: Range<u64> = 0..0x1000;
+/// Its word for the segment behind the RAM below the legacy area.
+pub const EBDA_SEGMENT: u64 = 0x40e;
+/// Its word for the KiB of that RAM.
+pub const BASE_MEMORY: u64 = 0x413;
+/// Where boot information begins, and where it ends at the latest.
+pub const BOOT_DATA: Range<u64> = 0x9000..LOW_RAM_END;
+/// Bytes of the longest command line, without the 0 byte behind it.
+pub const COMMAND_LINE_MAX: usize = 0xffff;
 /// Behind the RAM below the legacy area.
 pub const LOW_RAM_END: u64 = 0x9_fc00;
 /// The ACPI tables, the root pointer first: where it is searched for where no boot loader names it (ACPI

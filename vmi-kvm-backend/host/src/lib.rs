@@ -24,7 +24,7 @@ pub mod terminal;
 mod topology;
 mod vcpu;
 
-pub use boot::Boot;
+pub use boot::{Boot, Module};
 pub use console::{Lost, Output};
 pub use devices::{Name as Device, Present};
 pub use ending::Ending;

@@ -1,6 +1,5 @@
 //! The machine: made from a configuration, run once.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -11,7 +10,7 @@ use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use crate::accounting::{Book, Counters, Statistics, Vendor};
 use crate::bad_host::{BadHost, Clock, Holds, Msrs};
-use crate::boot::{self, Boot};
+use crate::boot::{self, Boot, Input, Loaded};
 use crate::console::{Console, Lost, Output};
 use crate::cpuid::Leaves;
 use crate::devices::{Devices, Present, Serial};
@@ -88,9 +87,8 @@ pub struct Machine {
     vm: VmFd,
     shared: Arc<Shared>,
     limit: Option<Duration>,
-    statistics: bool,
     vendor: Vendor,
-    image: PathBuf,
+    image: Option<Input>,
 }
 
 impl Machine {
@@ -105,8 +103,9 @@ impl Machine {
         if config.devices.bios {
             devices::write_bios(&memory)?;
         }
-        let start = boot::load(&memory, config.memory_bytes, &config.boot, Some(rsdp))?;
-        vcpu::write_segments(&memory)?;
+        let descriptors = vcpu::descriptors();
+        let Loaded { start, image } =
+            boot::load(&memory, config.memory_bytes, &config.boot, Some(rsdp), descriptors.as_flattened())?;
 
         let kvm = open()?;
         let most = kvm.get_max_vcpus().min(CPUS_MAX);
@@ -181,9 +180,8 @@ impl Machine {
             vm,
             shared: Arc::new(shared),
             limit: config.limit,
-            statistics: config.statistics,
             vendor,
-            image: config.boot.image.clone(),
+            image: config.statistics.then_some(image),
         })
     }
 
@@ -214,12 +212,12 @@ impl Machine {
         let ending = shared.outcome().unwrap_or(Ok(Ending::TimeLimit))?;
         let ending = written?.unwrap_or(ending);
         let lost = shared.console.lost();
-        let statistics = self.statistics.then(|| Statistics {
+        let statistics = self.image.map(|image| Statistics {
             ending: ending.word(),
             status: ending.status(),
             counters: self.counters.iter().filter_map(Counters::read).collect(),
             vmi: shared.port_call_counts(),
-            ..shared.book.close(&self.image, self.vendor)
+            ..shared.book.close(&image.path_to_read(), self.vendor)
         });
         drop(self.vm);
         Ok(Outcome { ending, statistics, lost })

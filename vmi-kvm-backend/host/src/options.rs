@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, CommandFactory, Parser, ValueEnum};
 
 use crate::bad_host::{BadHost, Claim, ClockFault, CpuidRule, FailedCall, Hold, MsrRule, Steal};
-use crate::boot::Boot;
+use crate::boot::{Boot, Module};
 use crate::devices::{Name, Present};
 use crate::machine::Config;
 
@@ -38,9 +38,9 @@ pub struct Options {
     /// First file system of Linux, first module of another
     #[arg(short, long, value_name = "FILE")]
     initrd: Option<PathBuf>,
-    /// A further module; may be given again
+    /// A further module: 'FILE' or 'FILE ARGUMENTS'
     #[arg(long, value_name = "FILE")]
-    module: Vec<PathBuf>,
+    module: Vec<Module>,
     #[arg(long, value_name = "DEVICE", help = WITHOUT)]
     without: Vec<Name>,
     /// Start the guest again after a reset
@@ -192,6 +192,25 @@ mod tests {
         let config = options.config();
         assert_eq!((config.memory_bytes, config.boot.command_line.as_str()), (2 << 30, "-m x"));
         assert!(Options::try_parse_from(["vmi-run"]).is_err());
+    }
+
+    #[test]
+    fn modules_have_arguments_behind_a_space() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("with space");
+        std::fs::write(&path, "").unwrap();
+        let spaced = path.to_str().unwrap();
+        let words = ["vmi-run", "image", "--module", "a", "--module", "b c=1 d", "--module", spaced];
+        let modules = Options::try_parse_from(words).unwrap().config().boot.modules;
+        let modules: Vec<_> = modules
+            .iter()
+            .map(|module| (module.path.to_str().unwrap(), module.command_line.as_str()))
+            .collect();
+        assert_eq!(modules, [("a", ""), ("b", "c=1 d"), (spaced, "")]);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
         assert!(Options::try_parse_from(["vmi-run", "image", "argument"]).is_err());
         assert!(Options::try_parse_from(["vmi-run", "--without", "floppy", "image"]).is_err());
     }

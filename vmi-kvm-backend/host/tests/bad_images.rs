@@ -87,9 +87,15 @@ fn refused(arguments: &[&str], image: &Path, saying: &str) {
 #[test]
 fn images_that_cannot_be_booted() {
     let no = |elf: Elf, saying: &str| refused(&[], elf.write().path(), saying);
-    no(Elf { class: 1, ..Elf::default() }, "is not an ELF file of 64 bits");
-    no(Elf { machine: 40, ..Elf::default() }, "is not an ELF file of 64 bits for x86-64");
-    no(Elf { note_type: 17, ..Elf::default() }, "has no PVH note");
+    no(
+        Elf { class: 1, ..Elf::default() },
+        "an ELF file of class 1 and byte order 1 for machine 62, not one of",
+    );
+    no(
+        Elf { machine: 40, ..Elf::default() },
+        "an ELF file of class 2 and byte order 1 for machine 40, not one of",
+    );
+    no(Elf { note_type: 17, ..Elf::default() }, "has no PVH note (Xen, type 18)");
     no(Elf { length: Some(10), ..Elf::default() }, "ends within its header");
     no(Elf { length: Some(100), ..Elf::default() }, "is damaged");
     no(Elf { length: Some(0x10ff), ..Elf::default() }, "ends before its last segment does");
@@ -99,7 +105,12 @@ fn images_that_cannot_be_booted() {
     no(segments(&[(CODE, 0x100, 0x1000), (CODE + 0xfff, 1, 1)]), "overlap at 0x100fff");
     no(segments(&[(CODE, 0x100, 128 << 20)]), "wants 0x100000 to 0x8100000");
     no(segments(&[(CODE, 0x100, 0x1000), (u64::MAX - 10, 0x100, 0x100)]), "is not all memory");
-    no(segments(&[(0x1000, 0x100, 0x100)]), "wants 0x1000 to 0x1100");
+    no(
+        segments(&[(0x9_f000, 0x100, 0x1000)]),
+        "wants 0x9f000 to 0xa0000, which is not all memory for an image",
+    );
+    no(segments(&[(0xf_f000, 0x100, 0x1000)]), "there is 0x0 to 0x9fc00 and 0x100000 to 0x8000000");
+    no(segments(&[(CODE, 0x100, 0x1000), (0x1000, 0x100, 0x1001), (0x2000, 1, 1)]), "overlap at 0x2000");
     no(segments(&[(CODE, 0x100, u64::MAX)]), "is not all memory");
 }
 
@@ -109,7 +120,10 @@ fn files_that_are_no_images() {
     text.write_all(b"#!/bin/sh\n").unwrap();
     refused(&[], text.path(), "is neither an ELF file nor a Linux kernel");
     let empty = NamedTempFile::new().unwrap();
-    refused(&[], empty.path(), "is neither an ELF file nor a Linux kernel");
+    refused(&[], empty.path(), "is empty");
+    refused(&[], Path::new("/dev/null"), "`/dev/null` is empty");
+    refused(&["-m", "4M"], Path::new("/dev/zero"), "`/dev/zero` has not ended after the 4194304 bytes");
+    refused(&[], Path::new("/proc/version"), "`/proc/version` is neither an ELF file nor a Linux kernel");
     refused(&[], Path::new("/nonexistent/image"), "cannot read `/nonexistent/image`");
     refused(&[], Path::new("/"), "cannot read `/`");
 }
@@ -122,6 +136,7 @@ fn kernels_of_linux_that_cannot_be_booted() {
     bytes[0x202..0x206].copy_from_slice(b"HdrS");
     bytes[0x206..0x208].copy_from_slice(&0x020f_u16.to_le_bytes());
     bytes[0x211] = 1;
+    bytes[0x214..0x218].copy_from_slice(&0x10_0000_u32.to_le_bytes());
     let with = |change: &dyn Fn(&mut Vec<u8>), saying: &str| {
         let mut bytes = bytes.clone();
         change(&mut bytes);
@@ -129,8 +144,12 @@ fn kernels_of_linux_that_cannot_be_booted() {
         file.write_all(&bytes).unwrap();
         refused(&[], file.path(), saying);
     };
-    with(&|bytes| bytes[0x206] = 9, "its boot protocol is 0x0209");
-    with(&|bytes| bytes[0x211] = 0, "it is a zImage");
+    with(
+        &|bytes| bytes[0x206..0x208].copy_from_slice(&[1, 2]),
+        "its boot protocol is 0x0201, older than 0x0202",
+    );
+    with(&|bytes| bytes[0x216] = 0, "it has no 32-bit entry (code32_start is 0)");
+    with(&|bytes| bytes.truncate(0x206), "ends within its header");
     with(&|bytes| bytes.truncate(0x210), "ends within its header");
     with(&|bytes| bytes.truncate(0x400), "ends within its setup code");
     with(&|bytes| bytes[0x1f4..0x1f6].copy_from_slice(&[0xff, 0xff]), "bytes of kernel, not");
@@ -144,6 +163,9 @@ fn machines_that_cannot_be_made() {
     refused(&["-m", "4194305"], good.path(), "are not whole pages");
     refused(&["-m", "1000000G"], good.path(), "but this machine has");
     refused(&["-i", "/nonexistent/initrd"], good.path(), "cannot read `/nonexistent/initrd`");
+    refused(&["-i", "/dev/null"], good.path(), "`/dev/null` is empty");
+    refused(&["--module", "/dev/null arguments"], good.path(), "`/dev/null` is empty");
+    refused(&["-i", "/dev/zero"], good.path(), "`/dev/zero` has not ended after the 134217728 bytes");
     let mut large = NamedTempFile::new().unwrap();
     large.as_file_mut().set_len(127 << 20).unwrap();
     let path = large.path().to_str().unwrap();

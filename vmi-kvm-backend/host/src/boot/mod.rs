@@ -1,10 +1,22 @@
 //! Images, and how they are started.
+//!
+//! An image is read into a [`Plan`](plan::Plan) by each boot protocol that it may speak, and the first that it speaks
+//! loads it: its segments first, then what the protocol hands over, around them.
 
-mod bzimage;
 mod command_line;
 mod elf;
-mod modules;
+mod input;
+mod linux;
+mod linux_header;
+mod plan;
 mod pvh;
+mod segment;
+mod space;
 mod start;
 
-pub use start::{Boot, Start, load};
+pub(crate) use input::Input;
+pub use start::{Boot, Module};
+pub(crate) use start::{Loaded, Start, load};
+
+#[cfg(test)]
+mod tests;

@@ -1,64 +1,113 @@
 //! What is booted, and in which state its first CPU starts.
 
-use std::fs::File;
-use std::io::{Read, Seek};
-use std::path::{Path, PathBuf};
+use std::convert::Infallible;
+use std::path::PathBuf;
+use std::str::FromStr;
 
-use super::{bzimage, pvh};
-use crate::error::{Error, Result};
-use crate::memory::Memory;
+use super::input::Input;
+use super::plan::{Plan, Protocol};
+use super::space::Space;
+use super::{linux, pvh, segment};
+use crate::error::Result;
+use crate::layout::{BASE_MEMORY, BIOS_DATA, EBDA_SEGMENT, LOW_RAM_END};
+use crate::memory::{self, Memory};
 
 /// What is booted.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Boot {
-    /// A PVH ELF or a Linux kernel.
+    /// An ELF file with a PVH note, or a Linux kernel.
     pub image: PathBuf,
     /// The kernel's command line.
     pub command_line: String,
     /// The first file system of a Linux kernel, or the first module of another.
     pub initrd: Option<PathBuf>,
     /// Further modules.
-    pub modules: Vec<PathBuf>,
+    pub modules: Vec<Module>,
+}
+
+/// A file that a kernel is given, as it is.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Module {
+    /// The file.
+    pub path: PathBuf,
+    /// Its own command line.
+    pub command_line: String,
+}
+
+impl From<PathBuf> for Module {
+    /// Makes a module without a command line.
+    fn from(path: PathBuf) -> Self {
+        Self { path, command_line: String::new() }
+    }
+}
+
+impl FromStr for Module {
+    type Err = Infallible;
+
+    /// Takes the name of a file, with a command line behind a space. A file that is named like all of it is it.
+    fn from_str(text: &str) -> std::result::Result<Self, Infallible> {
+        Ok(match text.split_once(' ') {
+            Some((path, line)) if !PathBuf::from(text).exists() => {
+                Self { path: path.into(), command_line: line.to_owned() }
+            }
+            _ => PathBuf::from(text).into(),
+        })
+    }
+}
+
+impl Boot {
+    /// Returns everything that goes along with the image, in order.
+    pub(super) fn given(&self) -> impl Iterator<Item = Module> {
+        self.initrd.iter().cloned().map(Module::from).chain(self.modules.iter().cloned())
+    }
 }
 
 /// The state in which the first CPU starts: 32-bit protected mode with flat segments, without paging and interrupts.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Start {
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Start {
     /// The first instruction.
-    pub entry: u64,
+    pub(crate) entry: u64,
     /// The start info of a PVH image.
-    pub ebx: u64,
+    pub(crate) ebx: u64,
     /// The zero page of a Linux kernel.
-    pub esi: u64,
+    pub(crate) esi: u64,
+    /// The descriptors of the segments.
+    pub(crate) gdt: u64,
 }
 
-/// Loads the image and everything it is given into the guest's memory.
+/// An image that is in memory.
+pub(crate) struct Loaded {
+    /// How it starts.
+    pub(crate) start: Start,
+    /// The image itself.
+    pub(crate) image: Input,
+}
+
+/// Loads the image and everything it is given into the guest's memory, and the descriptors of its first segments.
 ///
 /// # Errors
 ///
 /// Fails for files that cannot be read, are not what they should be, or do not fit.
-pub fn load(memory: &Memory, bytes: u64, boot: &Boot, rsdp: Option<u64>) -> Result<Start> {
-    let mut image = open(&boot.image)?;
-    let mut magic = [0; 4];
-    let read = image.read(&mut magic).and_then(|_| image.rewind());
-    read.map_err(|reason| Error::File { path: boot.image.clone(), reason })?;
-    if magic == *b"\x7fELF" {
-        pvh::load(memory, bytes, boot, &mut image, rsdp)
-    } else if bzimage::is_linux(&mut image) {
-        bzimage::load(memory, bytes, boot, &mut image, rsdp)
-    } else {
-        Err(Error::NotAnImage(boot.image.clone()))
+pub(crate) fn load(
+    memory: &Memory,
+    bytes: u64,
+    boot: &Boot,
+    rsdp: Option<u64>,
+    descriptors: &[u8],
+) -> Result<Loaded> {
+    let image = Input::open(&boot.image, bytes)?;
+    let plan = Plan::of(&image, bytes)?;
+    if plan.segments.iter().all(|segment| segment.start >= BIOS_DATA.end) {
+        memory::write(memory, EBDA_SEGMENT, &((LOW_RAM_END >> 4) as u16).to_le_bytes())?;
+        memory::write(memory, BASE_MEMORY, &((LOW_RAM_END >> 10) as u16).to_le_bytes())?;
     }
-}
-
-/// Opens a file, which must be one: reading a directory fails much later and less clearly.
-pub(super) fn open(path: &Path) -> Result<File> {
-    let open = || {
-        let file = File::open(path)?;
-        if file.metadata()?.is_dir() {
-            return Err(std::io::ErrorKind::IsADirectory.into());
-        }
-        Ok(file)
-    };
-    open().map_err(|reason| Error::File { path: path.to_owned(), reason })
+    segment::load(memory, &image, &plan.segments)?;
+    let space = &mut Space::new(memory, bytes, &plan.segments);
+    let mut start = match plan.protocol {
+        Protocol::Pvh => pvh::tell(space, boot, rsdp),
+        Protocol::Linux(kernel) => linux::tell(space, boot, &kernel, rsdp),
+    }?;
+    start.entry = plan.entry;
+    start.gdt = space.put(descriptors)?;
+    Ok(Loaded { start, image })
 }

@@ -6,5 +6,5 @@ mod state;
 mod thread;
 
 pub(crate) use kick::{install_handler, kick_thread};
-pub(crate) use state::{enable_memory_types, enter_at, write_segments};
+pub(crate) use state::{descriptors, enable_memory_types, enter_at};
 pub(crate) use thread::Vcpu;

@@ -1,6 +1,6 @@
 //! The state in which the first CPU starts: 32-bit protected mode, flat segments, no paging, no interrupts.
 //!
-//! PVH and Linux's 32-bit entry ask for the same, but for one register. The other CPUs wait for their start-up
+//! PVH, multiboot and Linux's 32-bit entry ask for the same, but for a register or two. The other CPUs wait for their start-up
 //! interrupt, as KVM makes them.
 
 use kvm_bindings::{Msrs, kvm_msr_entry, kvm_regs, kvm_segment};
@@ -8,8 +8,6 @@ use kvm_ioctls::VcpuFd;
 
 use crate::boot::Start;
 use crate::error::{Error, Result};
-use crate::layout::GDT;
-use crate::memory::{self, Memory};
 
 /// Protection on; the numeric coprocessor is of the kind that all are.
 const CR0: u64 = 1 << 0 | 1 << 4;
@@ -20,6 +18,8 @@ const FLAGS: u64 = 1 << 1;
 const CODE: u16 = 0x10;
 const DATA: u16 = 0x18;
 const TSS: u16 = 0x20;
+/// How many descriptors that makes, with two that are none.
+const DESCRIPTORS: usize = 5;
 /// Types of segments that were accessed: code that can be read, data that can be written, a busy 32-bit TSS. Source:
 /// Intel SDM volume 3A, "Code- and Data-Segment Descriptor Types" and "System Descriptor Types".
 const TYPE_CODE: u8 = 0xb;
@@ -56,15 +56,10 @@ fn descriptor(segment: &kvm_segment) -> u64 {
         | (segment.base >> 24 & 0xff) << 56
 }
 
-/// Writes the descriptors of the segments, for a kernel that reloads them before it has its own.
-///
-/// # Errors
-///
-/// Fails where the guest's memory does.
-pub(crate) fn write_segments(memory: &Memory) -> Result<()> {
-    let table =
-        [0, 0, descriptor(&flat(CODE, TYPE_CODE)), descriptor(&flat(DATA, TYPE_DATA)), descriptor(&tss())];
-    memory::write(memory, GDT, table.map(u64::to_le_bytes).as_flattened())
+/// Returns the descriptors of the segments, for a kernel that reloads them before it has its own.
+pub(crate) fn descriptors() -> [[u8; 8]; DESCRIPTORS] {
+    let (code, data) = (flat(CODE, TYPE_CODE), flat(DATA, TYPE_DATA));
+    [0, 0, descriptor(&code), descriptor(&data), descriptor(&tss())].map(u64::to_le_bytes)
 }
 
 /// Has all memory be write-back, as firmware leaves it: after a reset the ranges are off, and none is cached.
@@ -92,7 +87,7 @@ pub(crate) fn enter_at(cpu: &VcpuFd, start: &Start) -> Result<()> {
     let data = flat(DATA, TYPE_DATA);
     (system.ds, system.es, system.fs, system.gs, system.ss) = (data, data, data, data, data);
     system.tr = tss();
-    (system.gdt.base, system.gdt.limit) = (GDT, 5 * 8 - 1);
+    (system.gdt.base, system.gdt.limit) = (start.gdt, (DESCRIPTORS * 8 - 1) as u16);
     // As after a reset, and all of it zero: a limit of 0 is then the guest's own doing.
     (system.idt.base, system.idt.limit) = (0, u16::MAX);
     system.cr0 = CR0;

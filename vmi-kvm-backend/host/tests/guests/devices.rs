@@ -156,7 +156,7 @@ fn modules_are_where_the_start_info_says() {
         file
     });
     let mut guest = Tiny::new(modules());
-    guest.modules = files.iter().map(|file| file.path().to_owned()).collect();
+    guest.modules = files.iter().map(|file| file.path().to_owned().into()).collect();
     assert_eq!(guest.exit_code().0, 2 + 8 + 0x40);
 }
 

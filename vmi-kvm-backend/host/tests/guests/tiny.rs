@@ -63,7 +63,7 @@ pub struct Tiny {
     /// Whether its devices are left out.
     pub bare: bool,
     /// What it is given as modules.
-    pub modules: Vec<std::path::PathBuf>,
+    pub modules: Vec<vmi_kvm_backend_host::Module>,
 }
 
 impl Tiny {
