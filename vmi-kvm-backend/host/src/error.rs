@@ -69,7 +69,7 @@ pub enum Error {
         most: u64,
     },
     /// The image is of none of the kinds that can be booted.
-    #[error("`{0}` is neither an ELF file nor a Linux kernel")]
+    #[error("`{0}` is neither an ELF file nor a Linux kernel, and has no multiboot header")]
     NotAnImage(PathBuf),
     /// The image is an ELF file for another machine.
     #[error(
@@ -94,8 +94,18 @@ pub enum Error {
         reason: String,
     },
     /// The image speaks no boot protocol.
-    #[error("`{0}` has no PVH note (Xen, type 18), so there is no entry to start it at")]
+    #[error(
+        "`{0}` has no PVH note (Xen, type 18) and no multiboot header, so there is no entry to start it at"
+    )]
     NoEntry(PathBuf),
+    /// The image's multiboot header cannot be complied with.
+    #[error("`{path}` has a multiboot header that cannot be served: {reason}")]
+    Multiboot {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// The image would not lie in memory.
     #[error(
         "`{path}` wants {start:#x} to {end:#x}, which is not all memory for an image: there is {}",

@@ -23,7 +23,7 @@ const CLOCK_FAULTS: &str = "odd|torn|back|shift=N|zero|future|paused|apart|stale
 #[command(override_usage = "vmi-run [OPTIONS] IMAGE [-- ARGUMENTS...]")]
 #[command(after_help = "The exit status is the guest's; 124 time limit, 125 failure, 126 guest crashed.")]
 pub struct Options {
-    /// The kernel: a PVH ELF file or a Linux bzImage
+    /// The kernel: a PVH or multiboot image, or a Linux bzImage
     #[arg(required_unless_present = "help_bad_host")]
     image: Option<PathBuf>,
     /// The kernel's command line

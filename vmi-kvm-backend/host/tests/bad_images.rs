@@ -95,7 +95,7 @@ fn images_that_cannot_be_booted() {
         Elf { machine: 40, ..Elf::default() },
         "an ELF file of class 2 and byte order 1 for machine 40, not one of",
     );
-    no(Elf { note_type: 17, ..Elf::default() }, "has no PVH note (Xen, type 18)");
+    no(Elf { note_type: 17, ..Elf::default() }, "has no PVH note (Xen, type 18) and no multiboot header");
     no(Elf { length: Some(10), ..Elf::default() }, "ends within its header");
     no(Elf { length: Some(100), ..Elf::default() }, "is damaged");
     no(Elf { length: Some(0x10ff), ..Elf::default() }, "ends before its last segment does");
@@ -118,7 +118,7 @@ fn images_that_cannot_be_booted() {
 fn files_that_are_no_images() {
     let mut text = NamedTempFile::new().unwrap();
     text.write_all(b"#!/bin/sh\n").unwrap();
-    refused(&[], text.path(), "is neither an ELF file nor a Linux kernel");
+    refused(&[], text.path(), "is neither an ELF file nor a Linux kernel, and has no multiboot header");
     let empty = NamedTempFile::new().unwrap();
     refused(&[], empty.path(), "is empty");
     refused(&[], Path::new("/dev/null"), "`/dev/null` is empty");

@@ -21,6 +21,8 @@ const IDENT: usize = 20;
 pub(super) struct Elf {
     /// Everything that is to be loaded.
     pub(super) segments: Vec<Segment>,
+    /// The physical address of the entry.
+    pub(super) entry: u64,
     /// The entry that a note names, for PVH.
     pub(super) note: Option<u64>,
 }
@@ -53,19 +55,25 @@ fn read_as<H: FileHeader<Endian = Endianness>>(image: &Input) -> Result<Elf> {
     let elf = H::parse(data).map_err(|error| image.damaged(error))?;
     let endian = elf.endian().map_err(|error| image.damaged(error))?;
     let headers = elf.program_headers(endian, data).map_err(|error| image.damaged(error))?;
-    let (mut segments, mut note) = (Vec::new(), None);
+    let mut entry: u64 = elf.e_entry(endian).into();
+    let (mut segments, mut note, mut physical) = (Vec::new(), None, None);
     for header in headers {
         let (offset, in_file) = header.file_range(endian);
         let start = header.p_paddr(endian).into();
         let in_memory = header.p_memsz(endian).into();
         if header.p_type(endian) == PT_LOAD {
             segments.push(Segment { start, in_memory, offset, in_file });
+            let within = entry.checked_sub(header.p_vaddr(endian).into());
+            let within = within.filter(|within| *within < in_memory);
+            physical = physical.or(within.map(|within| start.saturating_add(within)));
         } else if header.p_type(endian) == PT_NOTE && note.is_none() {
             let bytes = image.read_at(offset, in_file.min(NOTES_MAX as u64) as usize)?;
             note = phys32_entry(&bytes, header.p_align(endian).into());
         }
     }
-    Ok(Elf { segments, note })
+    // An entry outside of all segments' virtual addresses may still be a physical one.
+    entry = physical.unwrap_or(entry);
+    Ok(Elf { segments, entry, note })
 }
 
 /// Returns the entry that notes name. They are packed as their segment says, or by 4 bytes in spite of it: linkers put

@@ -5,9 +5,12 @@
 
 mod command_line;
 mod elf;
+mod flat;
 mod input;
 mod linux;
 mod linux_header;
+mod multiboot;
+mod multiboot2;
 mod plan;
 mod pvh;
 mod segment;

@@ -3,7 +3,7 @@
 use super::elf::{self, Elf};
 use super::input::Input;
 use super::segment::{self, Segment};
-use super::{linux, pvh};
+use super::{linux, multiboot, multiboot2, pvh};
 use crate::error::{Error, Result};
 
 /// What an image is, as far as it is used.
@@ -22,6 +22,13 @@ pub(super) struct Plan {
 pub(super) enum Protocol {
     /// PVH.
     Pvh,
+    /// Multiboot, the first version.
+    Multiboot,
+    /// Multiboot2; an image that could lie elsewhere is told where it lies.
+    Multiboot2 {
+        /// Its first byte.
+        load_base: Option<u32>,
+    },
     /// Linux's own.
     Linux(Box<linux::Kernel>),
 }
@@ -29,8 +36,8 @@ pub(super) enum Protocol {
 /// Makes a plan of an image, which may be an ELF file, if the image speaks the protocol.
 type Reader = fn(&Input, Option<&Elf>) -> Result<Option<Plan>>;
 
-/// The protocols beside Linux's own, the one that says most first.
-const READERS: [Reader; 1] = [pvh::plan];
+/// In this order, because PVH says most, and because multiboot is what others start an image by that has multiboot2 too.
+const READERS: [Reader; 3] = [pvh::plan, multiboot::plan, multiboot2::plan];
 
 impl Plan {
     /// Makes the plan of an image, by the first protocol that it speaks and whose demands can be met.

@@ -3,6 +3,8 @@
 use std::ops::Range;
 use std::path::Path;
 
+use vm_memory::{Bytes, GuestAddress};
+
 use super::command_line;
 use super::input::Input;
 use super::segment::{self, Segment};
@@ -99,6 +101,15 @@ impl<'memory> Space<'memory> {
         memory::write(self.memory, at, bytes)
     }
 
+    /// Reads what is in memory already.
+    pub(super) fn read(&self, at: u64, size: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; size];
+        let read = self.memory.read_slice(&mut bytes, GuestAddress(at));
+        let reason = |error: vm_memory::GuestMemoryError| error.to_string();
+        read.map_err(|error| Error::Memory { asked: size as u64, reason: reason(error) })?;
+        Ok(bytes)
+    }
+
     /// Takes the lowest bytes that are free within a range.
     fn low(&mut self, within: Range<u64>, size: u64) -> Option<u64> {
         for (index, free) in self.low.iter_mut().enumerate() {
@@ -128,8 +139,6 @@ impl<'memory> Space<'memory> {
 
 #[cfg(test)]
 mod tests {
-    use vm_memory::{Bytes, GuestAddress};
-
     use super::*;
 
     fn segment(start: u64, end: u64) -> Segment {
@@ -170,9 +179,7 @@ mod tests {
         let mut space = Space::new(&memory, 4 << 20, &[segment(IMAGE_MIN, IMAGE_MIN + 1)]);
         assert_eq!(space.file(file.path(), u64::MAX).unwrap(), Placed { start: (4 << 20) - PAGE, size: 7 });
         assert_eq!(space.file(file.path(), 0x20_0007).unwrap(), Placed { start: 0x20_0000, size: 7 });
-        let mut bytes = [0; 8];
-        memory.read_slice(&mut bytes, GuestAddress(0x20_0000)).unwrap();
-        assert_eq!(&bytes, b"content\0");
+        assert_eq!(space.read(0x20_0000, 8).unwrap(), b"content\0");
         file.as_file().set_len(0x10_0000).unwrap();
         let full = space.file(file.path(), u64::MAX);
         assert!(matches!(full, Err(Error::NoRoom { size: 0x10_0000, .. })), "{full:?}");

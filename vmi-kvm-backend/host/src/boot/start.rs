@@ -7,15 +7,18 @@ use std::str::FromStr;
 use super::input::Input;
 use super::plan::{Plan, Protocol};
 use super::space::Space;
-use super::{linux, pvh, segment};
+use super::{linux, multiboot, multiboot2, pvh, segment};
 use crate::error::Result;
 use crate::layout::{BASE_MEMORY, BIOS_DATA, EBDA_SEGMENT, LOW_RAM_END};
 use crate::memory::{self, Memory};
 
+/// What the loader is called where it says its name.
+pub(super) const LOADER: &str = concat!("vmi-run ", env!("CARGO_PKG_VERSION"));
+
 /// What is booted.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Boot {
-    /// An ELF file with a PVH note, or a Linux kernel.
+    /// An ELF file with a PVH note, an image with a multiboot or multiboot2 header, or a Linux kernel.
     pub image: PathBuf,
     /// The kernel's command line.
     pub command_line: String,
@@ -67,7 +70,9 @@ impl Boot {
 pub(crate) struct Start {
     /// The first instruction.
     pub(crate) entry: u64,
-    /// The start info of a PVH image.
+    /// What tells a multiboot image that it is one.
+    pub(crate) eax: u64,
+    /// The start info of a PVH image, the information of a multiboot image.
     pub(crate) ebx: u64,
     /// The zero page of a Linux kernel.
     pub(crate) esi: u64,
@@ -105,6 +110,8 @@ pub(crate) fn load(
     let space = &mut Space::new(memory, bytes, &plan.segments);
     let mut start = match plan.protocol {
         Protocol::Pvh => pvh::tell(space, boot, rsdp),
+        Protocol::Multiboot => multiboot::tell(space, boot),
+        Protocol::Multiboot2 { load_base } => multiboot2::tell(space, boot, load_base, rsdp),
         Protocol::Linux(kernel) => linux::tell(space, boot, &kernel, rsdp),
     }?;
     start.entry = plan.entry;

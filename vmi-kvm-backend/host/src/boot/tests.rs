@@ -154,3 +154,163 @@ fn segments_may_lie_below_1_mib() {
     elf.programs[2] = (LOAD, BYTES, 0x9_fc00, 0x9_fc00, 1, 1, 1);
     assert!(matches!(elf.plan(), Err(Error::OutsideMemory { start: 0x9_fc00, .. })));
 }
+
+/// A header of multiboot by its flags, and of multiboot2 by its tags.
+fn multiboot(flags: u32) -> Vec<u8> {
+    const MAGIC: u32 = 0x1bad_b002;
+    [MAGIC, flags, 0_u32.wrapping_sub(MAGIC).wrapping_sub(flags)]
+        .map(u32::to_le_bytes)
+        .as_flattened()
+        .to_vec()
+}
+
+fn multiboot2(tags: &[u8]) -> Vec<u8> {
+    const MAGIC: u32 = 0xe852_50d6;
+    let size = 16 + tags.len() as u32;
+    let words = [MAGIC, 0, size, 0_u32.wrapping_sub(MAGIC).wrapping_sub(size)];
+    [words.map(u32::to_le_bytes).as_flattened(), tags].concat()
+}
+
+const END: [u8; 8] = [0, 0, 0, 0, 8, 0, 0, 0];
+
+#[test]
+fn the_first_protocol_that_can_be_served_starts_an_image() {
+    let with = |header: &[u8], more: &[u8], noted: bool| {
+        let mut elf = Elf::new();
+        elf.programs.truncate(if noted { 2 } else { 1 });
+        elf.bytes = [header, &vec![0; 0x40 - header.len()], more].concat();
+        elf.bytes.resize(0x100, 0);
+        elf
+    };
+    let second = multiboot2(&END);
+    let unknown = multiboot2(&[&[99, 0, 0, 0, 8, 0, 0, 0], &END[..]].concat());
+    let plan = with(&multiboot(0), &second, true).plan().unwrap();
+    assert!(matches!(plan.protocol, Protocol::Pvh));
+    let plan = with(&multiboot(7), &second, false).plan().unwrap();
+    assert!(matches!(plan.protocol, Protocol::Multiboot));
+    // A flag that is unknown has it refused, and the second version tried.
+    let plan = with(&multiboot(8), &second, false).plan().unwrap();
+    assert!(matches!(plan.protocol, Protocol::Multiboot2 { load_base: None }));
+    let refused = with(&multiboot(8), &unknown, false).plan().unwrap_err().to_string();
+    assert!(refused.ends_with("cannot be served: what it demands by the flags 0x8 is unknown"), "{refused}");
+    // A checksum that is wrong makes it no header.
+    let mut wrong = multiboot(0);
+    wrong[8] ^= 1;
+    assert!(matches!(with(&wrong, &[], false).plan(), Err(Error::NoEntry(_))));
+}
+
+#[test]
+fn an_entry_is_virtual_where_a_segment_has_it() {
+    let mut elf = Elf { entry: 0xffff_8000_0010_0010, ..Elf::new() };
+    elf.programs = vec![(LOAD, BYTES, 0xffff_8000_0010_0000, IMAGE_MIN, 0x100, 0x1000, 0x1000)];
+    elf.bytes[..12].copy_from_slice(&multiboot(0));
+    assert_eq!(elf.plan().unwrap().entry, IMAGE_MIN + 0x10);
+    elf.entry = IMAGE_MIN + 0x20;
+    assert_eq!(elf.plan().unwrap().entry, IMAGE_MIN + 0x20);
+    elf.entry = 0x40_0000;
+    assert!(matches!(elf.plan(), Err(Error::EntryOutside { entry: 0x40_0000, .. })));
+}
+
+#[test]
+fn demands_that_cannot_be_met_are_named() {
+    let refused = |bytes: &[u8], saying: &str| {
+        let error = plan(&written(bytes)).unwrap_err().to_string();
+        assert!(error.contains(saying), "`{error}` does not say `{saying}`");
+    };
+    let tags = |tags: &[&[u32]]| {
+        let mut bytes = Vec::new();
+        for tag in tags.iter().chain([&&[0, 8][..]]) {
+            bytes.extend(tag.iter().flat_map(|word| word.to_le_bytes()));
+            bytes.resize(bytes.len().next_multiple_of(8), 0);
+        }
+        multiboot2(&bytes)
+    };
+    const OPTIONAL: u32 = 1 << 16;
+    refused(&multiboot(0), "it has no addresses, and the image is no ELF file");
+    refused(&multiboot(1 << 16), "ends within its multiboot header");
+    refused(&tags(&[]), "it has no address tag, and the image is no ELF file");
+    refused(&tags(&[&[99, 8]]), "a tag of type 99 is unknown");
+    refused(&tags(&[&[99 | OPTIONAL, 8]]), "no address tag");
+    refused(&tags(&[&[1, 12, 22]]), "information of type 22 is unknown");
+    refused(&tags(&[&[1 | OPTIONAL, 12, 22]]), "no address tag");
+    refused(&tags(&[&[4, 12, 1]]), "there is no screen");
+    refused(&tags(&[&[4, 12, 2]]), "no address tag");
+    refused(&tags(&[&[5, 20, 0, 0, 0], &[10, 24, 0, 0, 1, 0]]), "no address tag");
+    refused(&tags(&[&[2, 24, 0x10_0000, 0x10_0000, 0, 0]]), "it has an address tag, but no entry tag");
+    for cut in [&[3, 8][..], &[2, 12, 0], &[9, 4], &[9, 0xffff_fff8]] {
+        refused(&tags(&[cut]), "a tag of its multiboot2 header is cut off");
+    }
+    let flat = |addresses: [u32; 5]| {
+        let bytes = addresses.map(u32::to_le_bytes);
+        let mut image = [&multiboot(1 << 16), bytes.as_flattened()].concat();
+        image.resize(0x100, 0);
+        image
+    };
+    let base = 0x10_0000;
+    refused(
+        &flat([base, base - 1, 0, 0, base]),
+        "its header is at 0x0, so 0xfffff would lie before the file",
+    );
+    refused(
+        &flat([base, base + 1, 0, 0, base]),
+        "its header is at 0x0, so 0x100001 would lie before the file",
+    );
+    refused(&flat([base, base, base - 1, 0, base]), "ends at 0xfffff, before it begins at 0x100000");
+    refused(&flat([base, base, base + 0x101, 0, base]), "ends before its last segment does");
+    refused(
+        &flat([base, base, base + 0x100, base + 0xff, base]),
+        "it ends at 0x1000ff, within the 256 bytes",
+    );
+    refused(&flat([base, base, 0, 0, base + 0x100]), "entered at 0x100100, where it has no segment");
+    assert!(plan(&written(&flat([base, base, 0, 0, base + 0xff]))).is_ok());
+}
+
+/// An image that could lie elsewhere is told where it lies.
+#[test]
+fn an_image_that_is_relocatable_is_told_its_base() {
+    let mut elf = Elf::new();
+    elf.programs.truncate(1);
+    let relocatable = [&[10, 0, 0, 0, 24, 0, 0, 0][..], &[0; 16], &END].concat();
+    let header = multiboot2(&relocatable);
+    elf.bytes[..header.len()].copy_from_slice(&header);
+    let plan = elf.plan().unwrap();
+    assert!(matches!(plan.protocol, Protocol::Multiboot2 { load_base: Some(0x10_0000) }), "{plan:?}");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2000))]
+
+    /// Whatever the headers say, the answer is a plan whose segments lie in the file and in memory, or a refusal.
+    #[test]
+    fn no_header_does_harm(
+        kind in 0..4_usize,
+        changes in proptest::collection::vec((0..0x300_usize, proptest::prelude::any::<u8>()), 0..8),
+        length in 0..0x1100_usize,
+    ) {
+        let tags = [&[2, 0, 0, 0, 24, 0, 0, 0][..], &[0; 16], &[3, 0, 0, 0, 12, 0, 0, 0], &[0; 8], &END].concat();
+        let mut bytes = match kind {
+            0 => std::fs::read(Elf::new().write().path()).unwrap(),
+            1 => [multiboot(1 << 16), vec![0; 0x200]].concat(),
+            2 => [multiboot2(&tags), vec![0; 0x200]].concat(),
+            _ => [vec![0; 0x202], b"HdrS\x0f\x02".to_vec(), vec![1; 0x500]].concat(),
+        };
+        for (at, value) in changes {
+            // The magic numbers and sums stay, for there to be something to read.
+            let at = at % bytes.len();
+            if at >= 16 {
+                bytes[at] = value;
+            }
+        }
+        if kind != 1 {
+            bytes.truncate(length.max(16));
+        }
+        let file = written(&bytes);
+        if let Ok(plan) = plan(&file) {
+            for segment in &plan.segments {
+                proptest::prop_assert!(segment.end() <= RAM);
+                proptest::prop_assert!(segment.in_file <= segment.in_memory);
+                proptest::prop_assert!(segment.in_file == 0 || segment.offset + segment.in_file <= bytes.len() as u64);
+            }
+        }
+    }
+}

@@ -92,8 +92,14 @@ pub(crate) fn enter_at(cpu: &VcpuFd, start: &Start) -> Result<()> {
     (system.idt.base, system.idt.limit) = (0, u16::MAX);
     system.cr0 = CR0;
     cpu.set_sregs(&system).map_err(Error::kvm("set the registers of a CPU"))?;
-    let general =
-        kvm_regs { rip: start.entry, rbx: start.ebx, rsi: start.esi, rflags: FLAGS, ..Default::default() };
+    let general = kvm_regs {
+        rip: start.entry,
+        rax: start.eax,
+        rbx: start.ebx,
+        rsi: start.esi,
+        rflags: FLAGS,
+        ..Default::default()
+    };
     cpu.set_regs(&general).map_err(Error::kvm("set the registers of a CPU"))
 }
 

@@ -9,6 +9,7 @@
 mod accounting;
 mod bad_hosts;
 mod devices;
+mod formats;
 mod hostile;
 mod job_control;
 mod output;

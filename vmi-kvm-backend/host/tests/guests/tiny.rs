@@ -47,6 +47,22 @@ macro_rules! guest {
     };
 }
 
+/// What a guest's image is.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Format {
+    /// An ELF file of 64 bits with a PVH note.
+    #[default]
+    Pvh,
+    /// The same of 32 bits.
+    Pvh32,
+    /// An ELF file of 64 bits without a note.
+    Elf,
+    /// The same of 32 bits.
+    Elf32,
+    /// The guest's memory and nothing else.
+    Flat,
+}
+
 /// A tiny guest.
 #[derive(Default)]
 pub struct Tiny {
@@ -64,6 +80,12 @@ pub struct Tiny {
     pub bare: bool,
     /// What it is given as modules.
     pub modules: Vec<vmi_kvm_backend_host::Module>,
+    /// Its command line.
+    pub command_line: String,
+    /// What its image is.
+    pub format: Format,
+    /// Address and bytes of a segment of their own, in an ELF file.
+    pub segment: Option<(u64, &'static [u8])>,
 }
 
 impl Tiny {
@@ -111,14 +133,23 @@ impl Tiny {
     /// Writes the guest's image.
     pub fn write(&self) -> NamedTempFile {
         let mut image = NamedTempFile::new().expect("a temporary file");
-        image.write_all(&elf(&self.memory, self.code)).expect("it can be written");
+        let bytes = match self.format {
+            Format::Flat => self.memory.clone(),
+            _ => elf(self),
+        };
+        image.write_all(&bytes).expect("it can be written");
         image
     }
 
     /// Runs the guest; returns how it went, and its console.
     pub fn run(self) -> (Result<Outcome>, String) {
         let image = self.write();
-        let boot = Boot { image: image.path().to_owned(), modules: self.modules, ..Boot::default() };
+        let boot = Boot {
+            image: image.path().to_owned(),
+            modules: self.modules,
+            command_line: self.command_line,
+            ..Boot::default()
+        };
         let mut config = Config::new(boot);
         config.bad_host = self.bad_host;
         config.cpus = self.cpus;
@@ -162,8 +193,11 @@ impl Write for Console {
 }
 
 /// Makes an ELF file: a segment that holds everything, the PVH note, and the symbol `guest` for the code.
-fn elf(memory: &[u8], code: usize) -> Vec<u8> {
+fn elf(guest: &Tiny) -> Vec<u8> {
     const HEADERS: u64 = 0x1000;
+    let wide = matches!(guest.format, Format::Pvh | Format::Elf);
+    let noted = matches!(guest.format, Format::Pvh | Format::Pvh32);
+    let word = |value: u64| value.to_le_bytes()[..if wide { 8 } else { 4 }].to_vec();
     let note_at = 0x200;
     let mut note = Vec::new();
     for word in [4_u32, 4, 18] {
@@ -172,12 +206,14 @@ fn elf(memory: &[u8], code: usize) -> Vec<u8> {
     note.extend(b"Xen\0");
     note.extend((CODE as u32).to_le_bytes());
     let program = |kind: u32, offset: u64, address: u64, size: u64| {
-        let mut bytes = Vec::new();
-        bytes.extend(kind.to_le_bytes());
-        bytes.extend(7_u32.to_le_bytes());
-        for word in [offset, address, address, size, size, 4] {
-            bytes.extend(word.to_le_bytes());
+        let mut bytes = kind.to_le_bytes().to_vec();
+        let flags = 7_u32.to_le_bytes();
+        bytes.extend(flags.iter().filter(|_| wide));
+        for value in [offset, address, address, size, size] {
+            bytes.extend(word(value));
         }
+        bytes.extend(flags.iter().filter(|_| !wide));
+        bytes.extend(word(4));
         bytes
     };
     let section = |name: u32, kind: u32, offset: u64, size: u64, link: u32, entry: u64| {
@@ -200,23 +236,32 @@ fn elf(memory: &[u8], code: usize) -> Vec<u8> {
     symbols.extend([0x12, 0]);
     symbols.extend(0xfff1_u16.to_le_bytes());
     symbols.extend(CODE.to_le_bytes());
-    symbols.extend((code as u64).to_le_bytes());
+    symbols.extend((guest.code as u64).to_le_bytes());
     let strings = b"\0guest\0";
+    let mut programs = vec![program(1, HEADERS, CODE, SIZE as u64)];
+    if let Some((address, bytes)) = guest.segment {
+        programs.push(program(1, HEADERS + SIZE as u64, address, bytes.len() as u64));
+    }
+    if noted {
+        programs.push(program(4, note_at, 0, note.len() as u64));
+    }
 
-    let mut file = b"\x7fELF\x02\x01\x01".to_vec();
+    // Symbols are for statistics, which read them where there are 64 bits.
+    let (header, sections, machine) = if wide { (64, 3, 62) } else { (52, 0, 3) };
+    let mut file = vec![0x7f, b'E', b'L', b'F', if wide { 2 } else { 1 }, 1, 1];
     file.resize(16, 0);
     file.extend(2_u16.to_le_bytes());
-    file.extend(62_u16.to_le_bytes());
+    file.extend(u16::to_le_bytes(machine));
     file.extend(1_u32.to_le_bytes());
-    for word in [CODE, 64, 0x400] {
-        file.extend(word.to_le_bytes());
+    for value in [CODE, header, 0x400] {
+        file.extend(word(value));
     }
     file.extend(0_u32.to_le_bytes());
-    for half in [64_u16, 56, 2, 64, 3, 2] {
+    let last = if sections == 0 { 0 } else { sections - 1 };
+    for half in [header as u16, programs[0].len() as u16, programs.len() as u16, 64, sections, last] {
         file.extend(half.to_le_bytes());
     }
-    file.extend(program(1, HEADERS, CODE, memory.len() as u64));
-    file.extend(program(4, note_at, 0, note.len() as u64));
+    file.extend(programs.concat());
     file.resize(note_at as usize, 0);
     file.extend(note);
     file.resize(0x300, 0);
@@ -228,6 +273,7 @@ fn elf(memory: &[u8], code: usize) -> Vec<u8> {
     file.extend(section(0, 2, 0x300, symbols.len() as u64, 2, 24));
     file.extend(section(0, 3, 0x380, strings.len() as u64, 0, 0));
     file.resize(HEADERS as usize, 0);
-    file.extend(memory);
+    file.extend(&guest.memory);
+    file.extend(guest.segment.unwrap_or_default().1);
     file
 }
