@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use event_manager::{EventManager, EventOps, EventSet, Events, MutEventSubscriber, SubscriberOps};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use vmm_sys_util::timerfd::TimerFd;
 
 use crate::ending::Ending;
@@ -205,6 +206,10 @@ impl Watch {
         if room == 0 {
             return self.try_again(ops, RETRY);
         }
+        // A terminal that became ours this moment has not been waited for.
+        if !has_input(input) {
+            return self.try_again(ops, RETRY);
+        }
         let mut bytes = [0; INPUT_MAX];
         match rustix::io::read(input, &mut bytes[..room]) {
             Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
@@ -259,6 +264,12 @@ impl Watch {
     }
 }
 
+/// Tells whether reading would not wait.
+fn has_input(input: &OwnedFd) -> bool {
+    let mut polled = [PollFd::new(input, PollFlags::IN)];
+    poll(&mut polled, Some(&Timespec::default())).is_ok_and(|ready| ready != 0)
+}
+
 impl MutEventSubscriber for Watch {
     fn init(&mut self, ops: &mut EventOps) {
         // Descriptors of these kinds can be waited for, and each is added once.
@@ -279,13 +290,14 @@ impl MutEventSubscriber for Watch {
             INPUT => self.take_input(ops),
             SIGNALS => self.take_signal(ops),
             RETRIED => {
-                let _ = self.retry.wait();
+                // Not read: it may have been started anew since, and then reading waits.
+                let _ = self.retry.clear();
                 self.wait_for_input(ops);
                 self.take_input_if_polled(ops);
             }
             TIME_UP => {
                 if let Some(limit) = &mut self.limit {
-                    let _ = limit.wait();
+                    let _ = limit.clear();
                 }
                 self.shared.end_from_outside(Ending::TimeLimit);
             }
@@ -306,6 +318,20 @@ impl Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reading_never_waits() {
+        let (reader, mut writer) = io::pipe().unwrap();
+        let reader = OwnedFd::from(reader);
+        assert!(!has_input(&reader));
+        io::Write::write_all(&mut writer, b"x").unwrap();
+        assert!(has_input(&reader));
+        rustix::io::read(&reader, &mut [0; 1]).unwrap();
+        assert!(!has_input(&reader));
+        drop(writer);
+        assert!(has_input(&reader), "the end is something to be read");
+        assert!(has_input(&tempfile::tempfile().unwrap().into()), "as is that of a file");
+    }
 
     #[test]
     fn a_kvm_that_never_returns_is_given_up_by_name_and_in_time() {

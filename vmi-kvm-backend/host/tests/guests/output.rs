@@ -1,6 +1,6 @@
 //! What the guest says gets out, whatever takes it and however slowly; and nothing that takes it holds up the end.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{ErrorKind, PipeReader, PipeWriter, Read, Write, pipe};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use vmi_abi::port_call::Number;
 
 use crate::guest;
-use crate::program::{program, status};
+use crate::program::{program, soon, status};
 use crate::tiny::{BLOCKS, CODE, Tiny};
 
 /// How long an end may take: a fraction of a second by its own doing, and the rest for a machine that is busy with
@@ -44,6 +44,16 @@ fn start(image: &Path, options: &[&str], stdout: impl Into<Stdio>, stderr: impl 
 pub fn kill(child: &Child, signal: i32) {
     // SAFETY: any numbers may be given.
     assert_eq!(unsafe { libc::kill(child.id() as i32, signal) }, 0);
+}
+
+/// Waits until the program runs its guest, and output has had time to fill what takes it.
+fn runs(child: &Child) {
+    soon("the run", || {
+        let threads = fs::read_dir(format!("/proc/{}/task", child.id())).unwrap();
+        let mut names = threads.map(|thread| fs::read_to_string(thread.unwrap().path().join("comm")));
+        names.any(|name| name.is_ok_and(|name| name.trim() == "console"))
+    });
+    thread::sleep(Duration::from_millis(200));
 }
 
 /// Waits for the end, which must come soon.
@@ -86,7 +96,7 @@ fn output_that_nobody_reads_holds_up_no_end() {
         for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGUSR1] {
             let (_reader, writer) = full_pipe();
             let mut child = start(image.path(), &[], writer, Stdio::null());
-            thread::sleep(Duration::from_millis(300));
+            runs(&child);
             kill(&child, signal);
             assert_eq!(ends(&mut child), Some(128 + signal));
         }
@@ -104,14 +114,14 @@ fn what_is_said_about_a_run_holds_up_no_end_either() {
     let image = Tiny::new(flood()).write();
     let (_reader, writer) = full_pipe();
     let mut child = start(image.path(), &["--stats", "--verbose"], Stdio::null(), writer);
-    thread::sleep(Duration::from_millis(300));
+    runs(&child);
     kill(&child, libc::SIGTERM);
     assert_eq!(ends(&mut child), Some(143));
     // A guest that ended by itself has everything told, until somebody wants no more of it.
     let image = Tiny::new(exits()).write();
     let (_reader, writer) = full_pipe();
     let mut child = start(image.path(), &["--verbose"], Stdio::null(), writer);
-    thread::sleep(Duration::from_millis(500));
+    thread::sleep(Duration::from_secs(1));
     assert!(child.try_wait().unwrap().is_none());
     kill(&child, libc::SIGTERM);
     use std::os::unix::process::ExitStatusExt;
