@@ -38,7 +38,7 @@ fn tiny_guests(_: &mut Context) -> Result<Outcome> {
         rig::VMI_RUN
     );
     let files: [(&str, &Path); 2] = [("/job/guests", &guests), (rig::VMI_RUN, &vmi_run::build()?)];
-    let (console, status) = rig::errand(&files, &script, Duration::from_secs(240), &[])?;
+    let (console, status) = rig::errand(&files, &script, Duration::from_secs(480), &[])?;
     let result = console.lines().rev().find(|line| line.starts_with("test result: "));
     let result = result.with_context(|| format!("no result: {console}"))?;
     ensure!(status == 0 && result.starts_with("test result: ok. "), "status {status}: {console}");
