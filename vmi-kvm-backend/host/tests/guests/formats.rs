@@ -218,7 +218,7 @@ fn an_image_that_comes_by_a_pipe_boots_and_its_symbols_are_known() {
     let (read, mut write) = std::io::pipe().unwrap();
     let bytes = std::fs::read(image.path()).unwrap();
     let writer = std::thread::spawn(move || write.write_all(&bytes));
-    let output = program().args(["--stats", "/dev/stdin"]).stdin(read).output().unwrap();
+    let output = program().args(["--stats", "/proc/self/fd/0"]).stdin(read).output().unwrap();
     writer.join().unwrap().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(42), "{text}");
