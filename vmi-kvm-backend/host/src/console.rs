@@ -15,6 +15,8 @@ use crate::shared::lock;
 const PATIENCE: Duration = Duration::from_millis(10);
 /// How much of a line waits.
 const LINE_MAX: usize = 512;
+/// How long a line may hold up who wrote it.
+const PROMPT: Duration = Duration::from_millis(1);
 /// How much waits to be written before those who write are held up: what a pipe holds.
 const ROOM: usize = 64 << 10;
 /// How long an output that takes nothing now is left alone, at first and at most.
@@ -74,7 +76,9 @@ struct Queue {
     /// Until the thread that writes takes it.
     output: Option<Box<dyn Output>>,
     waits: Waits,
-    /// How many threads wait for room.
+    /// The thread that writes has something to write in its hands.
+    is_writing: bool,
+    /// How many threads wait for room, or for a line of theirs.
     held_up: usize,
     /// Nobody waits for room any more.
     is_over: bool,
@@ -119,6 +123,7 @@ impl Console {
             unwritten: 0,
             output: Some(output),
             waits: Waits::No,
+            is_writing: false,
             held_up: 0,
             is_over: false,
             is_closed: false,
@@ -140,19 +145,34 @@ impl Console {
         let is_awaited = queue.push(line) | queue.push(b"\n");
         drop(queue);
         self.wake(is_awaited);
+        self.let_out();
     }
 
     fn put_bytes(&self, bytes: &[u8]) {
         let is_awaited = lock(&self.queue).push(bytes);
         self.wake(is_awaited);
+        if bytes.contains(&b'\n') {
+            self.let_out();
+        }
     }
 
     fn wake(&self, is_awaited: bool) {
         if is_awaited {
             self.work.notify_one();
-            // Where there is one CPU, what was said would come out only when the guest has used its time up.
-            thread::yield_now();
         }
+    }
+
+    /// Lets a line out before the guest goes on: where there is one CPU, it would come out only when the guest has used its
+    /// time up. Not where the output holds the thread that writes up.
+    fn let_out(&self) {
+        let mut queue = lock(&self.queue);
+        if queue.is_writing {
+            return;
+        }
+        queue.held_up += 1;
+        let is_in = |queue: &mut Queue| queue.unwritten != 0 && !queue.is_over;
+        let waited = self.room.wait_timeout_while(queue, PROMPT, is_in);
+        waited.unwrap_or_else(PoisonError::into_inner).0.held_up -= 1;
     }
 
     /// Waits until there is room or the run is over. To be called by those who write, with no lock held.
@@ -222,12 +242,14 @@ impl Console {
         bytes.clear();
         let mut since: Option<Instant> = None;
         let mut queue = lock(&self.queue);
+        queue.is_writing = false;
         loop {
             let has_waited = since.is_some_and(|since| since.elapsed() >= PATIENCE);
             let due = queue.due(has_waited);
             if due != 0 {
                 queue.waits = Waits::No;
                 bytes.extend(queue.bytes.drain(..due));
+                queue.is_writing = true;
                 if queue.held_up != 0 {
                     self.room.notify_all();
                 }
@@ -264,6 +286,9 @@ impl Console {
                     (left, pause) = (&left[written..], RETRY.0);
                     queue = lock(&self.queue);
                     queue.unwritten -= written;
+                    if queue.unwritten == 0 && queue.held_up != 0 {
+                        self.room.notify_all();
+                    }
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => queue = lock(&self.queue),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
