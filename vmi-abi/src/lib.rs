@@ -9,6 +9,7 @@ mod command_line;
 pub mod cpuid;
 mod fixup;
 mod group;
+mod info;
 mod leaf;
 mod machine;
 mod op;
@@ -29,11 +30,12 @@ pub use class::Class;
 pub use command_line::CommandLine;
 pub use fixup::Fixup;
 pub use group::{Apic, Cpu, Io, Irq, Mmu, Power, Time};
+pub use info::{Info, Input, Output, Place, Queue, Stack};
 pub use leaf::Leaf;
 #[doc(hidden)]
 pub use leaf::LeafFrame;
 pub use machine::Machine;
-pub use op::{Info, Input, Op, Operation, Output, Place, Queue, Stack, apic, cpu, io, irq, mmu, power, time};
+pub use op::{Op, Operation, apic, cpu, io, irq, mmu, power, time};
 #[doc(hidden)]
 pub use overrides::Entry;
 pub use overrides::{Inline, Override};
