@@ -3,64 +3,20 @@
 // UNSAFETY: copies code into a page and runs it, and registers its sites.
 #![expect(unsafe_code)]
 
-use core::{arch::global_asm, mem, ops::Range, ptr, slice};
+use core::{mem, ops::Range, ptr, slice};
 
 use vmi::{Backend, Error, Flaw, Op, Registered, SiteSet, Text, patch::Records};
-use vmi_abi::{Class, SITE_LEN_MIN, SiteRecord, cpu, io, time};
+use vmi_abi::{Class, SITE_LEN_MIN, SiteRecord, io};
 use vmi_native::Native;
 
 use super::{
     checks::PASSED,
+    insn::module::{self, READ_CR0, SITES},
     lives::{start, stop},
     paging::{Page, set_executable},
     platform::PLATFORM,
     tally::{Failure, Verdict, equal, holds, present},
 };
-
-// What a linker would make of a module: text, then records, at distances that stay when it is loaded. The call is yet to be
-// linked to the kernel.
-global_asm!(
-    ".pushsection .rodata.module,\"a\",@progbits",
-    ".balign 64",
-    "module_start:",
-    "sub rsp, 8",
-    "2: .byte 0xe8, 0, 0, 0, 0",
-    "3: .byte 0x2e, 0x2e, 0x2e",
-    "out 0x80, al",
-    "add rsp, 8",
-    "ret",
-    ".balign 16",
-    "4: .byte 0x2e, 0x2e",
-    "mov rax, cr0",
-    "ret",
-    ".balign 16",
-    "module_records:",
-    ".long 2b - .",
-    ".short {now_ns}",
-    ".byte 5, 0",
-    ".long 3b - .",
-    ".short {delay}",
-    ".byte 5, 0",
-    ".long 4b - .",
-    ".short {read_cr0}",
-    ".byte 5, 0",
-    "module_end:",
-    ".popsection",
-    now_ns = const time::now_ns::OP.number(),
-    delay = const io::delay::OP.number(),
-    read_cr0 = const cpu::read_cr0::OP.number(),
-);
-
-unsafe extern "C" {
-    static module_start: u8;
-    static module_records: SiteRecord;
-    static module_end: u8;
-}
-
-/// How many sites it has.
-const SITES: usize = 3;
-/// Where its second function starts.
-const READ_CR0: usize = 32;
 
 /// Where the module is loaded, and its text lies.
 static PAGE: Page = Page::new();
@@ -99,12 +55,11 @@ unsafe impl Sync for Bounds {}
 /// Loads the module: copies it, and links the sites of call ops to the kernel's functions. Returns its records.
 fn load() -> &'static mut [SiteRecord] {
     set_executable(&PAGE, false);
-    let (start, end) = (&raw const module_start, &raw const module_end);
+    let (image, records) = module::image();
     let page = PAGE.start().cast_mut();
-    let len = end.addr() - start.addr();
     // SAFETY: the page is writable, nobody executes it, and the module fits.
-    unsafe { page.copy_from_nonoverlapping(start, len) };
-    let records = page.wrapping_add((&raw const module_records).addr() - start.addr());
+    unsafe { page.copy_from_nonoverlapping(image.as_ptr(), image.len()) };
+    let records = page.wrapping_add(records);
     // SAFETY: the records were just copied, aligned, and nobody else has them.
     let records = unsafe { slice::from_raw_parts_mut(records.cast::<SiteRecord>(), SITES) };
     for record in records.iter() {

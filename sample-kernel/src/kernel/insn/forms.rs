@@ -14,6 +14,7 @@ macro_rules! forms {
         global_asm!(
             ".pushsection .rodata.inline_forms,\"a\",@progbits",
             ".balign 8",
+            ".globl inline_forms",
             "inline_forms:",
             $( $( columns!([inline_text] [class number native] $row), )* )*
             ".popsection",

@@ -9,6 +9,7 @@ pub mod hypercall;
 pub mod indirect;
 pub mod keep;
 pub mod leave;
+pub mod module;
 pub mod port;
 pub mod selftest;
 pub mod shadow;
