@@ -85,7 +85,7 @@ pub(crate) struct Qemu {
     /// Tells the threads that follow the channels that QEMU writes no more.
     gone: Arc<AtomicBool>,
     /// Stays open, or QEMU would take its closing for the end of the conversation.
-    _stdin: Option<ChildStdin>,
+    stdin: Option<ChildStdin>,
     /// Holds the files of the channels; removed when the run is over.
     _directory: TempDir,
 }
@@ -136,7 +136,7 @@ impl Qemu {
             events: qmp::Events::default(),
             stderr: String::new(),
             gone,
-            _stdin: stdin,
+            stdin,
             _directory: directory,
         })
     }
@@ -170,6 +170,31 @@ impl Qemu {
             }
             if Instant::now() >= deadline {
                 return Ok(Step::TimedOut);
+            }
+        }
+    }
+
+    /// Saves the running machine's state to a file and ends QEMU.
+    ///
+    /// # Errors
+    ///
+    /// Fails where QEMU does, when it takes longer than a minute, and on Ctrl-C.
+    pub(crate) fn save(mut self, state: &Path) -> Result<()> {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let stdin = self.stdin.as_mut().context("QEMU takes no commands")?;
+        stdin.write_all(qmp::save(state).as_bytes()).context("QEMU takes no commands")?;
+        loop {
+            interrupt::check()?;
+            match self.receiver.recv_timeout(POLL) {
+                Ok(Event::Control(line)) => self.events.take(&line),
+                Ok(Event::Complaint(line)) => self.stderr.push_str(&line),
+                Ok(Event::Bytes { .. }) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => bail!("QEMU ended early: {}", self.stderr),
+            }
+            match self.events.saved {
+                Some(true) => return Ok(()),
+                None if Instant::now() < deadline => {}
+                _ => bail!("QEMU cannot save its machine: {}", self.stderr),
             }
         }
     }

@@ -4,13 +4,27 @@
 //! event SHUTDOWN and type ShutdownCause). The machine is started by command, so that no event can come before
 //! anybody listens.
 
-use serde_json::Value;
+use std::path::Path;
+
+use serde_json::{Value, json};
 
 /// The options that open the channel on QEMU's standard input and output and keep the machine from starting.
 pub(crate) const OPTIONS: [&str; 3] = ["-S", "-qmp", "stdio"];
 
 /// The commands that start the machine.
 pub(crate) const START: &str = "{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"cont\"}\n";
+
+/// Returns the commands that save the state of the running machine, for a QEMU told `-incoming exec:cat FILE` to go on from.
+pub(crate) fn save(state: &Path) -> String {
+    let capability = json!({ "capability": "events", "state": true });
+    let file = state.display().to_string().replace('\'', r"'\''");
+    let commands = [
+        json!({ "execute": "migrate-set-capabilities", "arguments": { "capabilities": [capability] } }),
+        json!({ "execute": "migrate-set-parameters", "arguments": { "max-bandwidth": 1_u64 << 40 } }),
+        json!({ "execute": "migrate", "arguments": { "uri": format!("exec:cat >'{file}'") } }),
+    ];
+    commands.map(|command| format!("{command}\n")).concat()
+}
 
 /// What QEMU said so far about its machine.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +35,8 @@ pub(crate) struct Events {
     pub(crate) shutdown: Option<String>,
     /// Why the machine stopped without shutting down: nothing will happen any more.
     pub(crate) stopped: Option<String>,
+    /// Whether the machine's state was saved, once that is over.
+    pub(crate) saved: Option<bool>,
 }
 
 impl Events {
@@ -34,6 +50,11 @@ impl Events {
             Some("SHUTDOWN") => {
                 self.shutdown = message["data"]["reason"].as_str().map(str::to_owned);
             }
+            Some("MIGRATION") => match message["data"]["status"].as_str() {
+                Some("completed") => self.saved = Some(true),
+                Some("failed" | "cancelled") => self.saved = Some(false),
+                _ => {}
+            },
             // A shut-down stops the machine as well; then the reason is known already.
             Some("STOP") if self.shutdown.is_none() => {
                 self.stopped = Some("the machine stopped: the accelerator cannot go on".to_owned());
@@ -70,6 +91,14 @@ mod tests {
     #[test]
     fn a_stop_without_a_shutdown_is_an_end_of_its_own() {
         assert!(events(&[r#"{"event": "STOP"}"#]).stopped.is_some());
+    }
+
+    #[test]
+    fn a_state_is_saved_once_it_is_completed() {
+        let event = |status: &str| format!(r#"{{"event": "MIGRATION", "data": {{"status": "{status}"}}}}"#);
+        assert_eq!(events(&[&event("setup"), &event("active")]).saved, None);
+        assert_eq!(events(&[&event("active"), &event("completed")]).saved, Some(true));
+        assert_eq!(events(&[&event("active"), &event("failed")]).saved, Some(false));
     }
 
     #[test]

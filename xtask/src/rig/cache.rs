@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::archive::Archive;
 use crate::host::Machine;
@@ -21,10 +22,23 @@ const PACKAGES: Wanted =
     Wanted { newest: "linux-image-cloud-amd64", beginning: "linux-image-", more: &["busybox-static"] };
 
 /// Changes whenever what is written into the archive changes.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
-/// The kernel modules that make KVM on AMD, in the order in which they are loaded.
-const MODULES: [&str; 3] = ["virt/lib/irqbypass.ko", "arch/x86/kvm/kvm.ko", "arch/x86/kvm/kvm-amd.ko"];
+/// The first process.
+const INIT: &str = include_str!("init.sh");
+
+/// The kernel modules that make KVM on AMD and the disk, in the order in which they are loaded.
+const MODULES: [&str; 9] = [
+    "virt/lib/irqbypass.ko",
+    "arch/x86/kvm/kvm.ko",
+    "arch/x86/kvm/kvm-amd.ko",
+    "drivers/virtio/virtio.ko",
+    "drivers/virtio/virtio_ring.ko",
+    "drivers/virtio/virtio_pci_legacy_dev.ko",
+    "drivers/virtio/virtio_pci_modern_dev.ko",
+    "drivers/virtio/virtio_pci.ko",
+    "drivers/block/virtio_blk.ko",
+];
 
 /// Where QEMU lies in the rig, and where its firmware.
 pub(super) const QEMU: &str = "/usr/bin/qemu";
@@ -37,12 +51,16 @@ pub(super) struct Base {
     pub(super) kernel: PathBuf,
     /// The archive with everything that does not change from boot to boot.
     pub(super) archive: PathBuf,
+    /// Where states of the rig made of the two may lie.
+    pub(super) states: PathBuf,
 }
 
 /// What went into a rig; another value means another rig.
 #[derive(Debug, Deserialize, Eq, PartialEq, Serialize)]
 struct Ingredients {
     format: u32,
+    /// The hash of the first process.
+    init: String,
     /// Package files, whose names hold the versions.
     packages: Vec<String>,
     /// QEMU, its libraries and firmware: path, size in bytes, time of change in seconds.
@@ -76,22 +94,31 @@ pub(super) fn ensure() -> Result<Base> {
     let files = files_for_qemu()?;
     let seen = seen(&files)?;
     let lists = packages::lists_changed();
-    let is_same_qemu = |label: &Label| label.ingredients.format == FORMAT && label.ingredients.files == seen;
+    let init = digest(INIT.as_bytes());
+    let is_same_but_packages = |label: &Label| {
+        let Ingredients { format, init: known, files, .. } = &label.ingredients;
+        (*format, known, files) == (FORMAT, &init, &seen)
+    };
     if let Some(label) = &label
-        && is_same_qemu(label)
+        && is_same_but_packages(label)
         && label.lists == lists
     {
         return Ok(base(&directory));
     }
     let packages = match packages::newest(&PACKAGES) {
         Ok(packages) => packages,
-        Err(error) if label.as_ref().is_some_and(is_same_qemu) => {
+        Err(error) if label.as_ref().is_some_and(is_same_but_packages) => {
             say(&format!("the rig in the cache is used as it is: {error:#}"));
             return Ok(base(&directory));
         }
         Err(error) => return Err(error.context("the rig cannot be made")),
     };
-    let ingredients = Ingredients { format: FORMAT, packages: packages.files.clone(), files: seen };
+    let ingredients = Ingredients {
+        format: FORMAT,
+        init: init.clone(),
+        packages: packages.files.clone(),
+        files: seen.clone(),
+    };
     if label.is_none_or(|label| label.ingredients != ingredients) {
         let _progress = Progress::start("making the rig (once): Linux with KVM, busybox, QEMU");
         make(&packages, &files).context("the rig cannot be made")?;
@@ -123,7 +150,11 @@ fn directory() -> PathBuf {
 }
 
 fn base(directory: &Path) -> Base {
-    Base { kernel: directory.join("vmlinuz"), archive: directory.join("base.cpio") }
+    Base {
+        kernel: directory.join("vmlinuz"),
+        archive: directory.join("base.cpio"),
+        states: directory.to_owned(),
+    }
 }
 
 fn read_label() -> Option<Label> {
@@ -155,11 +186,15 @@ fn make(packages: &packages::Packages, files: &[PathBuf]) -> Result<()> {
     }
     archive.copy("bin/busybox", &root.join("bin/busybox"))?;
     fs::copy(root.join("bin/busybox"), new.join("busybox")).context("busybox is missing")?;
+    let mut order = String::new();
     for module in MODULES {
         let from = root.join(format!("lib/modules/{release}/kernel/{module}"));
         let name = module.rsplit('/').next().unwrap_or(module);
         archive.copy(&format!("lib/modules/{name}"), &from)?;
+        order += &format!("{name}\n");
     }
+    archive.file("lib/modules/order", order.as_bytes())?;
+    archive.program("init", INIT.as_bytes())?;
     archive.copy(QEMU, &qemu::find()?)?;
     for library in libraries()? {
         archive.copy(&library.display().to_string(), &library)?;
@@ -176,6 +211,11 @@ fn make(packages: &packages::Packages, files: &[PathBuf]) -> Result<()> {
     }
     fs::rename(&new, directory())?;
     Ok(())
+}
+
+/// Returns a name for these bytes that other bytes do not have.
+pub(super) fn digest(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().take(12).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Lists QEMU, the libraries it is linked with, and the firmware files of all machines.

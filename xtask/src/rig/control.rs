@@ -5,6 +5,8 @@ use crate::boot::Exits;
 /// One line of the control channel.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) enum Line {
+    /// The rig waits for a job.
+    Ready,
     /// The guest of this number starts.
     Start(usize),
     /// A line of the control channel of the guest's QEMU.
@@ -28,6 +30,7 @@ impl Line {
     pub(super) fn read(line: &str) -> Option<Self> {
         let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
         Some(match word {
+            "ready" => Self::Ready,
             "start" => Self::Start(rest.parse().ok()?),
             "qmp" => Self::Qmp(rest.to_owned()),
             "stderr" => Self::Stderr(rest.to_owned()),
@@ -122,6 +125,7 @@ mod tests {
         );
         assert_eq!(Line::read("end 1 137"), Some(Line::End { guest: 1, status: 137 }));
         assert_eq!(Line::read("qmp {\"return\": {}}"), Some(Line::Qmp("{\"return\": {}}".to_owned())));
+        assert_eq!(Line::read("ready"), Some(Line::Ready));
         assert_eq!(Line::read("done"), Some(Line::Done));
         for line in ["", "start", "start x", "end 1", "exit 1 2", "sh: not found"] {
             assert_eq!(Line::read(line), None, "{line}");

@@ -45,7 +45,7 @@ impl Guest {
             Line::Exits(exits) => self.exits.push(exits),
             Line::Lost(count) => self.lost += count,
             Line::End { status, .. } => self.ended = Some((self.finish(status), millis_since(self.started))),
-            Line::Start(_) | Line::Done | Line::Broken(_) => {}
+            Line::Ready | Line::Start(_) | Line::Done | Line::Broken(_) => {}
         }
     }
 

@@ -1,11 +1,13 @@
 #!/bin/busybox sh
-# First and only process of the rig: loads KVM, runs the guests one after the other, and switches the machine off.
+# First and only process of the rig: loads KVM, waits for a job, runs its guests one after the other, and switches the
+# machine off. The machine is saved while it waits, and every job goes on from there.
 #
-# ttyS0 is the kernel's own console. ttyS1 carries what happens, a line each: "start N", "qmp JSON", "stderr TEXT",
+# ttyS0 is the kernel's own console. ttyS1 carries what happens, a line each: "ready", "start N", "qmp JSON", "stderr TEXT",
 # "exit RIP REASON COUNT", "lost COUNT", "end N STATUS", "done", or "broken REASON". ttyS2 carries the consoles of the guests,
 # each followed by a mark that no guest can know.
 #
-# /job holds: mark, limit (seconds), trace (if exits are counted), and a directory per guest with the script "run".
+# A job is an archive on the disk, which is empty at first. It fills /job: mark, limit (seconds), epoch (the time of day, in
+# seconds), trace (if exits are counted), and a directory per guest with the script "run".
 
 PATH=/bin
 run=/job
@@ -35,16 +37,25 @@ busybox stty -F /dev/ttyS1 raw -echo
 busybox stty -F /dev/ttyS2 raw -echo
 exec >/dev/ttyS1
 
-for module in irqbypass kvm kvm-amd; do
-    busybox insmod "/lib/modules/$module.ko" || broken "the module $module cannot be loaded"
-done
+while read -r module; do
+    busybox insmod "/lib/modules/$module" || broken "the module $module cannot be loaded"
+done </lib/modules/order
 [ -c /dev/kvm ] || broken "KVM gives no /dev/kvm"
-
-read -r mark <$run/mark
-read -r limit <$run/limit
+[ -b /dev/vda ] || broken "there is no disk"
 # A virtual machine monitor may count exits by it too.
 busybox mount -t tracefs none /sys/kernel/tracing || broken "there is no tracefs"
 event=/sys/kernel/tracing/events/kvm/kvm_exit
+
+echo "ready"
+# The kernel forgets what it has read of a disk when nobody has it open any more.
+until [ "$(busybox head -c 5 /dev/vda)" = 07070 ]; do
+    busybox usleep 50000
+done
+(cd / && busybox cpio -idu) </dev/vda || broken "the job cannot be unpacked"
+read -r mark <$run/mark
+read -r limit <$run/limit
+read -r epoch <$run/epoch
+busybox date -u -s "@$epoch" >/dev/null
 
 guest=0
 while [ -e "$run/$guest/run" ]; do

@@ -4,7 +4,9 @@ mod archive;
 mod cache;
 mod control;
 mod guest;
+mod machine;
 mod run;
+mod started;
 
 pub(crate) use cache::{describe, initramfs, kernel};
 pub(crate) use run::{VMI_RUN, errand, run};

@@ -1,33 +1,27 @@
-//! One start of the rig, with one guest behind the other.
+//! One job of the rig, with one guest behind the other.
 
-use std::fs::{self, OpenOptions};
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
 
 use super::archive::Archive;
-use super::control::{Consoles, Line, Lines};
+use super::cache::digest;
+use super::control::{Consoles, Line};
 use super::guest::Guest;
-use super::{cache, cache::Base};
+use super::machine::{Machine, PATIENCE, Said, arguments, pad};
+use super::{cache, started};
 use crate::boot::{Boot, Ending, Run, Sink};
 use crate::host::Vmm;
-use crate::qemu::{self, Qemu, Step};
-use crate::{qmp, vmi_run};
-
-/// How long the rig may be silent on its control channel while it runs no guest.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::{qemu, qmp, vmi_run};
 
 /// How much later than the rig itself we give up on a guest.
 const SLACK: Duration = Duration::from_secs(15);
 
 /// Where `vmi-run` lies in the rig.
 pub(crate) const VMI_RUN: &str = "/usr/bin/vmi-run";
-
-const KERNEL_LOG: usize = 0;
-const CONTROL: usize = 1;
-const CONSOLE: usize = 2;
 
 /// What one start of the rig is for.
 struct Job {
@@ -93,30 +87,26 @@ pub(crate) fn errand(
     }
 }
 
-/// Starts the rig and listens until it is done.
+/// Has the rig do a job and listens until it is done.
 fn start(job: &Job, machine: &[&str], sink: &mut Sink<'_>) -> Result<(Vec<Guest>, Consoles)> {
     let base = cache::ensure()?;
+    let state = started::ensure(&base, machine)?;
     let mark = mark();
-    let directory =
-        tempfile::Builder::new().prefix("vmi-rig-").tempdir().context("cannot make a directory")?;
-    let archive = directory.path().join("rig.cpio");
-    fs::copy(&base.archive, &archive).context("cannot copy the rig's archive")?;
-    append_job(&archive, job, &mark)?;
+    let disk = tempfile::NamedTempFile::new().context("cannot make the disk of a job")?;
+    write_job(disk.as_file(), job, &mark)?;
+    pad(disk.as_file())?;
 
-    let mut arguments = arguments(&base, &archive);
-    arguments.extend(machine.iter().map(|word| (*word).to_owned()));
+    let mut arguments = arguments(&base, disk.path(), machine);
+    arguments.extend(["-incoming".to_owned(), format!("exec:cat '{}'", state.display())]);
     let mut rig = Rig {
-        qemu: Qemu::start(&arguments, 3)?,
-        log: Lines::default(),
-        last_log: String::new(),
-        control: Lines::default(),
+        machine: Machine::start(&arguments)?,
         consoles: Consoles::new(&mark),
         guests: Vec::new(),
         limit: job.limit,
     };
     let all_ran = rig.watch(job.scripts.len(), sink)?;
     if !all_ran && rig.guests.is_empty() {
-        bail!("the rig started no guest within {} s{}", PATIENCE.as_secs(), rig.last_words());
+        bail!("the rig started no guest within {} s{}", PATIENCE.as_secs(), rig.machine.last_words());
     }
     rig.guests.iter_mut().for_each(Guest::time_out);
     rig.guests.resize_with(job.scripts.len(), || {
@@ -141,12 +131,9 @@ fn finish(boot: &Boot, guest: Guest, console: String) -> Result<Run> {
     Ok(Run { host: boot.host, console, ending, millis, exits: guest.exits, said })
 }
 
-/// The rig while it runs.
+/// A job of the rig while it is done.
 struct Rig {
-    qemu: Qemu,
-    log: Lines,
-    last_log: String,
-    control: Lines,
+    machine: Machine,
     consoles: Consoles,
     guests: Vec<Guest>,
     limit: Duration,
@@ -162,10 +149,10 @@ impl Rig {
         let mut deadline = Instant::now() + PATIENCE;
         let mut done = false;
         loop {
-            match self.qemu.next(deadline)? {
-                Step::Bytes { channel: CONSOLE, bytes } => sink(&self.consoles.take(&bytes))?,
-                Step::Bytes { channel: CONTROL, bytes } => {
-                    for line in self.control.take(&bytes).iter().filter_map(|line| Line::read(line)) {
+            match self.machine.next(deadline)? {
+                Said::Console(bytes) => sink(&self.consoles.take(&bytes))?,
+                Said::Lines(lines) => {
+                    for line in lines {
                         deadline = Instant::now() + PATIENCE;
                         match line {
                             Line::Start(_) => {
@@ -173,7 +160,9 @@ impl Rig {
                                 deadline = Instant::now() + self.limit + SLACK;
                             }
                             Line::Done => done = true,
-                            Line::Broken(reason) => bail!("the rig is broken: {reason}{}", self.last_words()),
+                            Line::Broken(reason) => {
+                                bail!("the rig is broken: {reason}{}", self.machine.last_words())
+                            }
                             about_guest => {
                                 if let Some(guest) = self.guests.last_mut() {
                                     guest.take(about_guest);
@@ -182,60 +171,26 @@ impl Rig {
                         }
                     }
                 }
-                Step::Bytes { bytes, .. } => {
-                    let lines = self.log.take(&bytes);
-                    if let Some(line) = lines.into_iter().rev().find(|line| !line.trim().is_empty()) {
-                        self.last_log = line;
-                    }
-                }
-                Step::Ended(_) if done && self.guests.len() == guests => return Ok(true),
-                Step::Ended(finish) => {
+                Said::Ended(_) if done && self.guests.len() == guests => return Ok(true),
+                Said::Ended(finish) => {
                     let complaint =
                         if finish.stderr.is_empty() { String::new() } else { format!(": {}", finish.stderr) };
-                    bail!("the rig ended early with {}{complaint}{}", finish.status, self.last_words());
+                    let last_words = self.machine.last_words();
+                    bail!("the rig ended early with {}{complaint}{last_words}", finish.status);
                 }
-                Step::TimedOut => {
-                    self.qemu.kill();
-                    return Ok(false);
-                }
+                Said::TimedOut => return Ok(false),
             }
         }
     }
-
-    fn last_words(&self) -> String {
-        match self.last_log.as_str() {
-            "" => String::new(),
-            line => format!("; the last line of its kernel: `{line}`"),
-        }
-    }
 }
 
-/// Writes the arguments that start the rig.
-fn arguments(base: &Base, archive: &Path) -> Vec<String> {
-    let mut arguments = Vec::new();
-    let mut option = |option: &str, value: &str| arguments.extend([option.to_owned(), value.to_owned()]);
-    option("-accel", "tcg");
-    option("-cpu", "max,+svm");
-    option("-machine", "q35");
-    option("-smp", "1");
-    option("-m", "1G");
-    option("-kernel", &base.kernel.display().to_string());
-    option("-initrd", &archive.display().to_string());
-    option("-append", "console=ttyS0 quiet panic=-1 tsc=reliable");
-    // The third port has an interrupt of its own: at its usual place it would share that of the first.
-    option("-device", &format!("isa-serial,chardev=channel-{KERNEL_LOG}"));
-    option("-device", &format!("isa-serial,chardev=channel-{CONTROL}"));
-    option("-device", &format!("isa-serial,chardev=channel-{CONSOLE},iobase=0x3e8,irq=5"));
-    arguments
-}
-
-/// Appends what this start is for: `init`, the files, and a script for each guest.
-fn append_job(archive: &Path, job: &Job, mark: &str) -> Result<()> {
-    let file = OpenOptions::new().append(true).open(archive).context("cannot append to the rig's archive")?;
-    let mut archive = Archive::new(file);
-    archive.program("init", include_bytes!("init.sh"))?;
+/// Writes the archive that is a job: the files, and a script for each guest.
+fn write_job(disk: &File, job: &Job, mark: &str) -> Result<()> {
+    let mut archive = Archive::new(BufWriter::new(disk));
     archive.file("job/mark", format!("{mark}\n").as_bytes())?;
     archive.file("job/limit", format!("{}\n", job.limit.as_secs().max(1)).as_bytes())?;
+    let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    archive.file("job/epoch", format!("{}\n", epoch.as_secs()).as_bytes())?;
     archive.file("job/start", qmp::START.as_bytes())?;
     if job.trace_exits {
         archive.file("job/trace", b"")?;
@@ -246,8 +201,7 @@ fn append_job(archive: &Path, job: &Job, mark: &str) -> Result<()> {
     for (guest, script) in job.scripts.iter().enumerate() {
         archive.file(&format!("job/{guest}/run"), script.as_bytes())?;
     }
-    archive.finish()?;
-    Ok(())
+    archive.finish()?.flush().context("cannot write the disk of a job")
 }
 
 /// Writes the script that becomes the guest's virtual machine monitor.
@@ -276,7 +230,6 @@ fn script(boot: &Boot, guest: usize, image: &str) -> String {
 /// Makes a mark for the ends of the consoles that no guest can print by chance.
 fn mark() -> String {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_nanos();
-    let hash = Sha256::digest(format!("{now} {}", std::process::id()));
-    let digits: String = hash.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
-    format!("[end of console {digits}]")
+    let hash = digest(format!("{now} {}", std::process::id()).as_bytes());
+    format!("[end of console {hash}]")
 }
