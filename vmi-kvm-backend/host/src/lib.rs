@@ -16,6 +16,7 @@ mod machine;
 pub mod memory;
 pub mod options;
 pub mod port_call;
+mod region;
 pub mod restart;
 mod services;
 mod shared;

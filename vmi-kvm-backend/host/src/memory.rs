@@ -2,13 +2,16 @@
 
 use kvm_bindings::kvm_userspace_memory_region;
 use kvm_ioctls::VmFd;
-use vm_memory::{Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryMmap, GuestMemoryRegion};
+use vm_memory::{
+    Bytes, GuestAddress, GuestMemoryBackend, GuestMemoryRegion, GuestRegionCollection, MemoryRegionAddress,
+};
 
 use crate::error::{Error, Result};
 use crate::layout::{HOLE, IMAGE_MIN, LOW_RAM_END, PAGE};
+use crate::region::Region;
 
 /// The guest's memory.
-pub type Memory = GuestMemoryMmap<()>;
+pub type Memory = GuestRegionCollection<Region>;
 
 /// The smallest memory: the low MiB, and another for an image.
 const MIN: u64 = 2 << 20;
@@ -76,9 +79,10 @@ pub fn allocate(bytes: u64) -> Result<Memory> {
     if bytes > available {
         return Err(Error::MemoryTooLarge { asked: bytes, available });
     }
-    let ranges: Vec<(GuestAddress, usize)> =
-        ram(bytes).into_iter().map(|(start, size)| (GuestAddress(start), size as usize)).collect();
-    Memory::from_ranges(&ranges).map_err(|error| Error::Memory { asked: bytes, reason: error.to_string() })
+    let failed = |reason| Error::Memory { asked: bytes, reason };
+    let regions = ram(bytes).into_iter().map(|(start, size)| Region::new(GuestAddress(start), size as usize));
+    let regions = regions.collect::<std::result::Result<_, _>>().map_err(failed)?;
+    Memory::from_regions(regions).map_err(|error| failed(error.to_string()))
 }
 
 /// Gives the memory to the guest.
@@ -88,11 +92,14 @@ pub fn allocate(bytes: u64) -> Result<Memory> {
 /// Fails where KVM does.
 pub(crate) fn register(vm: &VmFd, memory: &Memory) -> Result<()> {
     for (slot, region) in memory.iter().enumerate() {
+        let place = region.get_host_address(MemoryRegionAddress(0));
+        let place =
+            place.map_err(|error| Error::Memory { asked: region.len(), reason: error.to_string() })?;
         let region = kvm_userspace_memory_region {
             slot: slot as u32,
             guest_phys_addr: region.start_addr().0,
             memory_size: region.len(),
-            userspace_addr: region.as_ptr().addr() as u64,
+            userspace_addr: place.addr() as u64,
             flags: 0,
         };
         register_one(vm, region)?;
