@@ -76,8 +76,8 @@ enum Command {
     ///
     /// Writes every figure into target/bench.json, with a report for the browser beside it.
     Bench(bench::Options),
-    /// Count what vmi-run and QEMU cost from their start to the first line of the image
-    Startup,
+    /// Count what vmi-run, QEMU and others cost from their start to the first line of the image
+    Startup(startup::Options),
     /// Say what is missing and how to get it
     Doctor,
 }
@@ -105,7 +105,7 @@ impl CommandLine {
             }
             Command::Test { filter } => tests::run(filter.as_deref().unwrap_or_default()),
             Command::Bench(options) => bench::run(options),
-            Command::Startup => startup::run(),
+            Command::Startup(options) => startup::run(&options),
             Command::Doctor => doctor::run(),
         }
     }

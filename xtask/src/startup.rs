@@ -1,7 +1,7 @@
 //! What it costs from the start of a virtual machine monitor to the first line of the image: `vmi-run` and QEMU side by
 //! side, counted in one start of the rig.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
@@ -24,19 +24,47 @@ pub(crate) struct Cost {
     pub(crate) beside_guest_kib: u64,
 }
 
-/// The starts that are compared: a name, and the command that boots `/job/image`.
+/// Monitors of others to count beside our own and QEMU.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Options {
+    /// Count this Firecracker too
+    #[arg(long, value_name = "PROGRAM")]
+    firecracker: Option<PathBuf>,
+    /// Count this Cloud Hypervisor too
+    #[arg(long, value_name = "PROGRAM")]
+    cloud_hypervisor: Option<PathBuf>,
+}
+
+/// The starts that are always compared: a name, and the command that boots `/job/image`.
 const STARTS: [(&str, &str); 3] = [
     ("vmi-run", "/usr/bin/vmi-run /job/image"),
     ("QEMU, microvm", "$QEMU -M microvm"),
     ("QEMU, q35", "$QEMU -M q35"),
 ];
 
+/// Firecracker's machine is a file; "Getting Started with Firecracker" has its fields.
+const FIRECRACKER: (&str, &str) =
+    ("Firecracker", "/job/firecracker --no-api --config-file /job/firecracker.json");
+const FIRECRACKER_MACHINE: &str = r#"{
+    "boot-source": { "kernel_image_path": "/job/image", "boot_args": "" },
+    "drives": [],
+    "machine-config": { "vcpu_count": 1, "mem_size_mib": 128 }
+}"#;
+
+const CLOUD_HYPERVISOR: (&str, &str) = (
+    "Cloud Hypervisor",
+    "/job/cloud-hypervisor --kernel /job/image --cpus boot=1 --memory size=128M --serial tty --console off",
+);
+
 const QEMU: &str = "/usr/bin/qemu -L /usr/share/qemu -nodefaults -no-user-config -display none -no-reboot -accel kvm \
     -cpu host -m 128M -kernel /job/image -serial stdio -device isa-debug-exit,iobase=0xf4,iosize=4";
 
+/// What the image says first.
+const FIRST_LINE: &str = "vmi sample kernel";
+
 /// Measures, and prints a table.
-pub(crate) fn run() -> Result<bool> {
-    let costs = measure()?;
+pub(crate) fn run(options: &Options) -> Result<bool> {
+    let costs = measure(options)?;
     let mut table = Table::default();
     table.row(["start", "instructions", "exits", "KiB beside the guest's"].map(Cell::title));
     for (name, cost) in &costs {
@@ -52,27 +80,43 @@ pub(crate) fn run() -> Result<bool> {
 }
 
 /// Measures every start once.
-pub(crate) fn measure() -> Result<Vec<(&'static str, Cost)>> {
-    let image = image::build(Target::choose(), Profile::Release)?;
+pub(crate) fn measure(options: &Options) -> Result<Vec<(&'static str, Cost)>> {
+    let mut starts = STARTS.to_vec();
+    let mut files: Vec<(String, PathBuf)> = Vec::new();
+    let others = [(&options.firecracker, FIRECRACKER), (&options.cloud_hypervisor, CLOUD_HYPERVISOR)];
+    for (program, start) in others {
+        if let Some(program) = program {
+            ensure!(program.is_file(), "there is no program `{}`", program.display());
+            let place = start.1.split(' ').next().unwrap_or_default().to_owned();
+            files.extend(rig::libraries(program)?.into_iter().map(|file| (file.display().to_string(), file)));
+            files.push((place, program.clone()));
+            starts.push(start);
+        }
+    }
+    files.push(("/job/image".to_owned(), image::build(Target::choose(), Profile::Release)?));
     let startup = vmi_run::build_static(&["build", "--example", "startup"], "startup")?;
-    let starts: String = STARTS.iter().map(|(_, command)| format!("/job/startup {command}\n")).collect();
+    files.push(("/job/startup".to_owned(), startup));
+    files.push((rig::VMI_RUN.to_owned(), vmi_run::build()?));
+    let commands: String =
+        starts.iter().map(|(_, command)| format!("/job/startup '{FIRST_LINE}' {command}\n")).collect();
     let script = format!(
         "/bin/busybox --install -s /bin\nmount -t debugfs none /sys/kernel/debug\nQEMU=\"{QEMU}\"\n\
-         exec </dev/null >/job/0/console 2>&1\n{starts}"
+         cat >/job/firecracker.json <<'END'\n{FIRECRACKER_MACHINE}\nEND\n\
+         exec </dev/null >/job/0/console 2>&1\n{commands}"
     );
-    let files: [(&str, &Path); 3] =
-        [("/job/image", &image), ("/job/startup", &startup), (rig::VMI_RUN, &vmi_run::build()?)];
+    let files: Vec<(&str, &Path)> =
+        files.iter().map(|(place, file)| (place.as_str(), file.as_path())).collect();
     let _progress = Progress::start("counting in the rig");
     let (console, status) = rig::errand(&files, &script, Duration::from_secs(180), &qemu::ICOUNT)?;
     let costs: Vec<Cost> = console.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     ensure!(
-        costs.len() == STARTS.len(),
+        costs.len() == starts.len(),
         "{} of {} starts, status {status}: {console}",
         costs.len(),
-        STARTS.len()
+        starts.len()
     );
-    for (cost, (name, _)) in costs.iter().zip(STARTS) {
+    for (cost, (name, _)) in costs.iter().zip(&starts) {
         ensure!(cost.instructions > 0 && cost.exits > 0, "nothing was counted of {name}: {cost:?}");
     }
-    Ok(STARTS.iter().map(|(name, _)| *name).zip(costs).collect())
+    Ok(starts.iter().map(|(name, _)| *name).zip(costs).collect())
 }

@@ -82,7 +82,7 @@ distances:
     or eax, 0x100                       # LME
     wrmsr
     mov eax, cr0
-    or eax, 0x80000000                  # PG
+    or eax, 0x80010000                  # PG, WP: one write, and one exit where a hypervisor has the register
     mov cr0, eax
     mov eax, [ebp + 20]
     add eax, ebp

@@ -7,10 +7,7 @@ use core::cell::UnsafeCell;
 
 use vmi_abi::{Cpu, Mmu, Platform};
 use vmi_native::Native;
-use x86_64::registers::{
-    control::Cr0Flags,
-    model_specific::{Efer, EferFlags},
-};
+use x86_64::registers::model_specific::{Efer, EferFlags};
 
 use super::{image, platform::PLATFORM};
 
@@ -121,9 +118,6 @@ pub unsafe fn protect() {
         // SAFETY: the table maps the same frames, and the image's segments as they are used.
         unsafe { entry.write_volatile(table.physical() | PRESENT | WRITABLE) };
     }
-    let cr0 = <Native as Cpu>::read_cr0() | Cr0Flags::WRITE_PROTECT.bits();
-    // SAFETY: ring 0 now keeps to what the tables say, which is what it uses.
-    unsafe { <Native as Cpu>::write_cr0(cr0) };
     <Native as Mmu>::flush_local();
 }
 

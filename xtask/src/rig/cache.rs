@@ -196,7 +196,7 @@ fn make(packages: &packages::Packages, files: &[PathBuf]) -> Result<()> {
     archive.file("lib/modules/order", order.as_bytes())?;
     archive.program("init", INIT.as_bytes())?;
     archive.copy(QEMU, &qemu::find()?)?;
-    for library in libraries()? {
+    for library in libraries(&qemu::find()?)? {
         archive.copy(&library.display().to_string(), &library)?;
     }
     for file in files.iter().filter(|file| is_firmware(file)) {
@@ -221,7 +221,7 @@ pub(super) fn digest(bytes: &[u8]) -> String {
 /// Lists QEMU, the libraries it is linked with, and the firmware files of all machines.
 fn files_for_qemu() -> Result<Vec<PathBuf>> {
     let mut files = vec![qemu::find()?];
-    files.extend(libraries()?);
+    files.extend(libraries(&qemu::find()?)?);
     for (name, file) in install::firmware(&firmware_names())? {
         files.push(file.with_context(|| format!("QEMU's firmware file `{name}` is missing"))?);
     }
@@ -239,13 +239,14 @@ fn is_firmware(file: &Path) -> bool {
     file.file_name().is_some_and(|name| firmware_names().iter().any(|firmware| name == *firmware))
 }
 
-/// Lists the libraries that QEMU is linked with, by the paths at which it looks for them.
-fn libraries() -> Result<Vec<PathBuf>> {
-    let listed = process::run_ok(Command::new("ldd").arg(qemu::find()?))?;
+/// Lists the libraries that a program is linked with, by the paths at which it looks for them.
+pub(crate) fn libraries(program: &Path) -> Result<Vec<PathBuf>> {
+    let listed = process::run(Command::new("ldd").arg(program))?;
     let mut libraries = Vec::new();
+    // Of a static program `ldd` says that it is no dynamic one, and fails.
     for line in listed.stdout.lines() {
         if line.contains("not found") {
-            bail!("a library of QEMU is missing: {}", line.trim());
+            bail!("a library of `{}` is missing: {}", program.display(), line.trim());
         }
         libraries.extend(line.split_whitespace().find(|word| word.starts_with('/')).map(PathBuf::from));
     }

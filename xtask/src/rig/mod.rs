@@ -8,5 +8,5 @@ mod machine;
 mod run;
 mod started;
 
-pub(crate) use cache::{describe, initramfs, kernel};
+pub(crate) use cache::{describe, initramfs, kernel, libraries};
 pub(crate) use run::{VMI_RUN, errand, run};
