@@ -42,6 +42,15 @@ pub(crate) fn build_static(words: &[&str], program: &str) -> Result<PathBuf> {
     image::run_build(&mut cargo, program)
 }
 
+/// Builds the package's tests that need a KVM, as all tests of this machine are built.
+pub(crate) fn build_guests() -> Result<PathBuf> {
+    let mut cargo = workspace::cargo();
+    cargo.args(["test", "--workspace", "--test", "guests", "--no-run"]);
+    cargo.arg("--message-format=json-render-diagnostics");
+    let _progress = Progress::start("building the tests of vmi-run");
+    image::run_build(&mut cargo, "guests")
+}
+
 /// Returns the arguments that boot the image at that path.
 pub(crate) fn arguments(boot: &Boot, image: &str) -> Vec<String> {
     let mut words: Vec<String> = ["--verbose", "--memory"].map(str::to_owned).to_vec();

@@ -29,15 +29,17 @@ fn vmi(context: &mut Context, arguments: &str) -> Result<Boot> {
 
 /// The tests of the package that need a KVM: ignored where there is none, so they run here, and must run.
 fn tiny_guests(_: &mut Context) -> Result<Outcome> {
-    let words = ["test", "--test", "guests", "--no-run"];
-    let guests = vmi_run::build_static(&words, "guests")?;
+    let guests = vmi_run::build_guests()?;
+    let libraries = rig::libraries(&guests)?;
     let script = format!(
         "/bin/busybox --install -s /bin\nmkdir -p /dev/pts\n\
          mount -t devpts none /dev/pts\nexport PATH=/bin VMI_RUN={}\n\
          exec /job/guests --ignored --test-threads 1 </dev/null >/job/0/console 2>&1\n",
         rig::VMI_RUN
     );
-    let files: [(&str, &Path); 2] = [("/job/guests", &guests), (rig::VMI_RUN, &vmi_run::build()?)];
+    let vmi_run = vmi_run::build()?;
+    let mut files: Vec<(&str, &Path)> = vec![("/job/guests", &guests), (rig::VMI_RUN, &vmi_run)];
+    files.extend(libraries.iter().filter_map(|library| Some((library.to_str()?, library.as_path()))));
     let (console, status) = rig::errand(&files, &script, Duration::from_secs(480), &[])?;
     let result = console.lines().rev().find(|line| line.starts_with("test result: "));
     let result = result.with_context(|| format!("no result: {console}"))?;
