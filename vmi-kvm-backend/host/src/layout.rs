@@ -64,6 +64,8 @@ pub const KEYBOARD_COMMAND: Range<u16> = 0x64..0x65;
 pub const PORT_92: Range<u16> = 0x92..0x93;
 /// Index and data of the real-time clock.
 pub const RTC: Range<u16> = 0x70..0x72;
+/// The port that prints its bytes.
+pub const DEBUG_CONSOLE: Range<u16> = 0xe9..0xea;
 /// The exit port: a byte written there ends the run. QEMU's `isa-debug-exit` stands there too in all recipes.
 pub const EXIT: Range<u16> = 0xf4..0xf8;
 /// Where a guest tells that it panicked. Source: QEMU documentation, "PVPANIC DEVICE".

@@ -13,7 +13,7 @@ use crate::bad_host::{BadHost, Clock, Holds, Msrs};
 use crate::boot::{self, Boot, Input, Loaded};
 use crate::console::{Console, Lost, Output};
 use crate::cpuid::Leaves;
-use crate::devices::{Devices, Present, Serial};
+use crate::devices::{DebugConsole, Devices, Present, Serial};
 use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::events::{self, Outside, Watcher};
@@ -155,13 +155,14 @@ impl Machine {
         } else {
             None
         };
+        let debug_console = DebugConsole::new(Arc::clone(&console));
         let book = Book::new(config.cpus);
         let shared = Shared {
             stop: AtomicBool::new(false),
             over: event(EFD_NONBLOCK)?,
             memory,
             console,
-            devices: Mutex::new(Devices::new(config.devices, serial)),
+            devices: Mutex::new(Devices::new(config.devices, serial).with_debug_console(debug_console)),
             port_calls,
             doorbell,
             book: if config.statistics { book.with_detail() } else { book },

@@ -12,8 +12,6 @@ use crate::machine::Config;
 
 /// The heading under which the options for a bad host stand.
 const BAD: &str = "Bad host";
-/// What can be left out.
-const WITHOUT: &str = "Leave out: serial, wide-serial (all but bytes), exit,\nreset, keyboard, port92, bios, power, pvpanic, rtc";
 /// The ways in which the clock page can be spoiled.
 const CLOCK_FAULTS: &str = "odd|torn|back|shift=N|zero|future|paused|apart|stale";
 
@@ -41,7 +39,8 @@ pub struct Options {
     /// A further module: 'FILE' or 'FILE ARGUMENTS'
     #[arg(long, value_name = "FILE")]
     module: Vec<Module>,
-    #[arg(long, value_name = "DEVICE", help = WITHOUT)]
+    /// Leave out a device; a wrong name lists them
+    #[arg(long, value_name = "DEVICE")]
     without: Vec<Name>,
     /// Start the guest again after a reset
     #[arg(long)]

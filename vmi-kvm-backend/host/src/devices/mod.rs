@@ -1,6 +1,7 @@
 //! The devices, all on ports.
 
 mod bios;
+mod debug_console;
 mod exit;
 mod keyboard;
 mod port92;
@@ -13,6 +14,7 @@ mod rtc;
 mod serial;
 
 pub(crate) use bios::{register as register_bios, reset_is_announced, write as write_bios};
+pub(crate) use debug_console::DebugConsole;
 pub(crate) use port_bus::{Devices, NOTHING};
 pub use present::{Name, Present};
 pub(crate) use serial::Serial;

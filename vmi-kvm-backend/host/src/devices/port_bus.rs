@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Present, exit, keyboard, port92, power, pvpanic, reset, rtc, serial::Serial};
+use super::{DebugConsole, Present, exit, keyboard, port92, power, pvpanic, reset, rtc, serial::Serial};
 use crate::ending::Ending;
 use crate::layout;
 
@@ -16,6 +16,7 @@ pub(crate) const NOTHING: u8 = 0xff;
 pub(crate) struct Devices {
     present: Present,
     pub(crate) serial: Option<Serial>,
+    debug_console: Option<DebugConsole>,
     rtc: rtc::Rtc,
     keyboard: keyboard::Keyboard,
 }
@@ -23,7 +24,14 @@ pub(crate) struct Devices {
 impl Devices {
     /// Makes the devices that are present. COM1 is made by the caller, for it needs the outside.
     pub(crate) fn new(present: Present, serial: Option<Serial>) -> Self {
-        Self { present, serial, rtc: rtc::Rtc::new(), keyboard: keyboard::Keyboard::default() }
+        let (rtc, keyboard) = (rtc::Rtc::new(), keyboard::Keyboard::default());
+        Self { present, serial, debug_console: None, rtc, keyboard }
+    }
+
+    /// Has a debug console print, if it is present.
+    pub(crate) fn with_debug_console(mut self, console: DebugConsole) -> Self {
+        self.debug_console = self.present.debug_console.then_some(console);
+        self
     }
 
     /// Serves one read of 1, 2 or 4 bytes. A byte that no device answers for reads as ones, as on an empty bus.
@@ -56,6 +64,7 @@ impl Devices {
                 Some(serial) => serial.read((port - layout::SERIAL.start) as u8),
                 None => NOTHING,
             },
+            _ if self.debug_console.is_some() && begins(&layout::DEBUG_CONSOLE) => DebugConsole::read(),
             _ if exit && begins(&layout::EXIT) => exit::read(),
             _ if rtc && begins(&layout::RTC) => self.rtc.read(port - layout::RTC.start),
             _ if keyboard && begins(&layout::KEYBOARD_DATA) => self.keyboard.data(),
@@ -75,6 +84,12 @@ impl Devices {
             _ if begins(&layout::SERIAL) && (width == 1 || wide_serial) => {
                 if let Some(serial) = &mut self.serial {
                     serial.write((port - layout::SERIAL.start) as u8, value);
+                }
+                None
+            }
+            _ if begins(&layout::DEBUG_CONSOLE) => {
+                if let Some(debug_console) = &self.debug_console {
+                    debug_console.write(value);
                 }
                 None
             }
@@ -115,7 +130,8 @@ mod tests {
         for (_, name) in super::super::Name::ALL {
             none.without(name);
         }
-        let mut devices = devices(none);
+        let console = Arc::new(Console::new(Box::new(std::io::sink())));
+        let mut devices = devices(none).with_debug_console(DebugConsole::new(Arc::clone(&console)));
         for port in 0..=u16::MAX {
             for width in [1, 2, 4] {
                 let mut data = vec![0; width];
@@ -123,6 +139,23 @@ mod tests {
                 assert!(data.iter().all(|byte| *byte == 0xff), "port {port:#x}");
                 assert_eq!(devices.write(port, &vec![0xff; width]), None, "port {port:#x}");
             }
+        }
+        assert_eq!(console.waiting(), 0);
+    }
+
+    #[test]
+    fn the_debug_console_is_found_and_prints_what_is_written_there_alone() {
+        let console = Arc::new(Console::new(Box::new(std::io::sink())));
+        let debug_console = DebugConsole::new(Arc::clone(&console));
+        let mut devices = devices(Present::ALL).with_debug_console(debug_console);
+        let mut data = [0; 2];
+        devices.read(0xe9, &mut data);
+        assert_eq!(data, [0xe9, 0xff]);
+        for (port, bytes, printed) in
+            [(0xe9, &b"a"[..], 1), (0xe9, b"bcde", 2), (0xe8, b"fg", 2), (0xea, b"h", 2)]
+        {
+            assert_eq!(devices.write(port, bytes), None);
+            assert_eq!(console.waiting(), printed, "{port:#x}");
         }
     }
 

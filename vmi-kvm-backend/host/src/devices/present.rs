@@ -9,6 +9,8 @@ pub enum Name {
     Serial,
     /// COM1 for accesses of more than a byte.
     WideSerial,
+    /// The debug console.
+    DebugConsole,
     /// The exit port.
     Exit,
     /// The reset register.
@@ -29,9 +31,10 @@ pub enum Name {
 
 impl Name {
     /// All of them, with what an option calls them.
-    pub const ALL: [(&'static str, Self); 10] = [
+    pub const ALL: [(&'static str, Self); 11] = [
         ("serial", Self::Serial),
         ("wide-serial", Self::WideSerial),
+        ("debug-console", Self::DebugConsole),
         ("exit", Self::Exit),
         ("reset", Self::Reset),
         ("power", Self::Power),
@@ -62,6 +65,8 @@ pub struct Present {
     pub serial: bool,
     /// Whether an access of COM1 that is wider than its registers is split up.
     pub wide_serial: bool,
+    /// The debug console.
+    pub debug_console: bool,
     /// The exit port.
     pub exit: bool,
     /// The reset register.
@@ -85,6 +90,7 @@ impl Present {
     pub const ALL: Self = Self {
         serial: true,
         wide_serial: true,
+        debug_console: true,
         exit: true,
         reset: true,
         power: true,
@@ -100,6 +106,7 @@ impl Present {
         let place = match device {
             Name::Serial => &mut self.serial,
             Name::WideSerial => &mut self.wide_serial,
+            Name::DebugConsole => &mut self.debug_console,
             Name::Exit => &mut self.exit,
             Name::Reset => &mut self.reset,
             Name::Power => &mut self.power,

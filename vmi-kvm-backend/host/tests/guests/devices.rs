@@ -177,3 +177,12 @@ guest!(memory_type, "mov ecx, 0x2ff; rdmsr; cmp eax, 0x806; sete al; out 0xf4, a
 fn memory_is_cached_from_the_start_on() {
     assert_eq!(Tiny::new(memory_type()).exit_code().0, 1);
 }
+
+guest!(debug_console, "in al, 0xe9; mov bl, al", "mov al, 0x79; out 0xe9, al", "mov al, bl; out 0xf4, al");
+
+#[test]
+#[ignore = "needs KVM"]
+fn the_debug_console_prints() {
+    let (code, _, console) = Tiny::new(debug_console()).exit_code();
+    assert_eq!((code, console.as_str()), (0xe9, "y"));
+}

@@ -18,8 +18,9 @@ use crate::tiny::{BLOCKS, CODE, Tiny};
 const END: Duration = Duration::from_millis(2500);
 /// What the smallest pipe holds.
 const PIPE: usize = 4096;
-/// How much the guest `says_much` says.
-const MUCH: usize = 0x1_8000;
+/// How much the guests say that say much: more than the pipe holds, and than queue and pipe do.
+const MORE_THAN_PIPE: usize = 0x4000;
+const MORE_THAN_QUEUE: usize = 0x1_1800;
 
 /// A pipe that holds as little as pipes can.
 fn small_pipe() -> (PipeReader, PipeWriter) {
@@ -74,18 +75,23 @@ guest!(
 );
 guest!(exits, "mov al, 0x78; mov edx, 0x3f8; out dx, al; mov al, 42; out 0xf4, al");
 guest!(
-    says_much,
-    "mov esi, 0x100000; mov ecx, 0x18000; mov edx, 0x3f8; rep outsb",
+    says_more_than_a_pipe_holds,
+    "mov esi, 0x100000; mov ecx, 0x4000; mov edx, 0x3f8; rep outsb",
+    "mov al, 42; out 0xf4, al"
+);
+guest!(
+    says_more_than_the_queue_holds,
+    "mov esi, 0x100000; mov ecx, 0x11800; mov edx, 0x3f8; rep outsb",
     "mov al, 42; out 0xf4, al"
 );
 
-/// A guest that says much, and what that is.
-fn much() -> (Tiny, Vec<u8>) {
-    let said: Vec<u8> = (0..MUCH - PIPE).map(|at| (at * 7 % 251) as u8).collect();
-    let mut all = says_much().to_vec();
+/// A guest that says so many bytes, and what they are.
+fn much(code: &'static [u8], bytes: usize) -> (Tiny, Vec<u8>) {
+    let said: Vec<u8> = (0..bytes - PIPE).map(|at| (at * 7 % 251) as u8).collect();
+    let mut all = code.to_vec();
     all.resize(PIPE, 0);
     all.extend(&said);
-    (Tiny::new(says_much()).with(CODE + PIPE as u64, &said), all)
+    (Tiny::new(code).with(CODE + PIPE as u64, &said), all)
 }
 
 #[test]
@@ -131,9 +137,10 @@ fn what_is_said_about_a_run_holds_up_no_end_either() {
 #[test]
 #[ignore = "needs KVM"]
 fn a_slow_reader_gets_everything_also_where_writing_would_block() {
-    let (guest, all) = much();
-    let image = guest.write();
-    for is_nonblocking in [false, true] {
+    let blocking = much(says_more_than_a_pipe_holds(), MORE_THAN_PIPE);
+    let nonblocking = much(says_more_than_the_queue_holds(), MORE_THAN_QUEUE);
+    for ((guest, all), is_nonblocking) in [(blocking, false), (nonblocking, true)] {
+        let image = guest.write();
         let (mut reader, writer) = small_pipe();
         rustix::io::ioctl_fionbio(&writer, is_nonblocking).unwrap();
         let mut child = start(image.path(), &[], writer, Stdio::null());
@@ -193,7 +200,7 @@ guest!(
 fn a_batch_that_was_posted_just_before_the_end_is_served() {
     const BATCH: u64 = CODE + 0x5000;
     const POSTED: u64 = CODE + 0x6000;
-    for _ in 0..30 {
+    for _ in 0..10 {
         let guest = Tiny::new(posts_and_ends())
             .with_calls(BATCH, &[(Number::POST_BLOCK, POSTED, 0)])
             .with_posted(POSTED, &[(Number::CONSOLE_LINE, BLOCKS, 5)])
