@@ -3,7 +3,9 @@
 //! The hardware-reduced kind, because it needs no power-management hardware beyond two registers. Source: ACPI
 //! specification, "ACPI Software Programming Model".
 
-use acpi_tables::aml::{Device, EISAName, IO, Interrupt, Name, Package, Path, ResourceTemplate, ZERO};
+use acpi_tables::aml::{
+    Device, EISAName, IO, Interrupt, Method, Name, Notify, Package, Path, ResourceTemplate, ZERO,
+};
 use acpi_tables::fadt::{FADTBuilder, Flags};
 use acpi_tables::gas::{AccessSize, AddressSpace, GAS};
 use acpi_tables::madt::{EnabledStatus, IoApic, LocalInterruptController, MADT, ProcessorLocalApic};
@@ -28,6 +30,9 @@ const DSDT_REVISION: u8 = 2;
 pub const OFF: u8 = 5;
 /// What is written to the reset register.
 pub const RESET: u8 = 0x0e;
+
+/// What the power button tells when it is pressed. Source: ACPI specification, "Control Method Power Button".
+const PRESSED: u8 = 0x80;
 
 /// `IAPC_BOOT_ARCH`: there is no VGA; there is no clock in CMOS.
 const NO_VGA: u16 = 1 << 2;
@@ -110,6 +115,7 @@ fn dsdt(present: Present) -> Sdt {
     };
     if present.power {
         add(&Name::new("_S5_".into(), &Package::new(vec![&OFF, &ZERO, &ZERO, &ZERO])));
+        power_button(&mut add);
     }
     if present.serial {
         device(&mut add, "COM1", &EISAName::new("PNP0501"), &layout::SERIAL, Some(layout::SERIAL_IRQ));
@@ -121,6 +127,25 @@ fn dsdt(present: Present) -> Sdt {
         device(&mut add, "PEVT", &"QEMU0001", &layout::PVPANIC, None);
     }
     table
+}
+
+/// Describes the power button, and the device that tells of its interrupt: without registers of its own, for there is
+/// one event alone. Source: ACPI specification, "Control Method Power Button" and "Generic Event Device".
+fn power_button(add: &mut dyn FnMut(&dyn Aml)) {
+    let name = Path::new("\\_SB_.PWRB");
+    add(&Device::new(name, vec![&Name::new("_HID".into(), &EISAName::new("PNP0C0C"))]));
+    // As an ISA device's below.
+    let irq = Interrupt::new(true, true, false, false, layout::POWER_BUTTON_IRQ);
+    let name = Path::new("\\_SB_.PWRB");
+    let pressed = Notify::new(&name, &PRESSED);
+    add(&Device::new(
+        Path::new("\\_SB_.GED_"),
+        vec![
+            &Name::new("_HID".into(), &"ACPI0013"),
+            &Name::new("_CRS".into(), &ResourceTemplate::new(vec![&irq])),
+            &Method::new("_EVT".into(), 1, true, vec![&pressed]),
+        ],
+    ));
 }
 
 /// Describes a device with its ports and its interrupt.

@@ -44,7 +44,8 @@ pub(crate) fn serve_doorbell(shared: Arc<Shared>) -> Result<JoinHandle<()>> {
                 Err(_) => return,
             };
             if rings % LAST != 0 {
-                shared.port_calls.doorbell(&shared.memory, shared, rings % LAST);
+                let serve = || shared.port_calls.doorbell(&shared.memory, shared, rings % LAST);
+                shared.pause.touch(|| shared.is_over(), serve);
             }
             if rings >= LAST {
                 return;
@@ -81,7 +82,12 @@ pub(crate) fn spoil_clock(shared: Arc<Shared>) -> Result<Option<JoinHandle<()>>>
     thread.map(Some)
 }
 
-fn spawn(
+/// Starts a thread whose panic ends the run.
+///
+/// # Errors
+///
+/// Fails where there is no thread to be had.
+pub(crate) fn spawn(
     name: &str,
     shared: Arc<Shared>,
     body: impl FnOnce(&Shared) + Send + 'static,

@@ -82,6 +82,8 @@ struct Queue {
     held_up: usize,
     /// Nobody waits for room any more.
     is_over: bool,
+    /// Nobody waits for room now.
+    lets_pass: bool,
     /// Nothing more will come.
     is_closed: bool,
     /// Nothing more is to be tried.
@@ -126,6 +128,7 @@ impl Console {
             is_writing: false,
             held_up: 0,
             is_over: false,
+            lets_pass: false,
             is_closed: false,
             is_given_up: false,
             is_done: false,
@@ -178,11 +181,17 @@ impl Console {
     /// Waits until there is room or the run is over. To be called by those who write, with no lock held.
     pub(crate) fn wait_for_room(&self) {
         let mut queue = lock(&self.queue);
-        while queue.bytes.len() >= ROOM && !queue.is_over {
+        while queue.bytes.len() >= ROOM && !queue.is_over && !queue.lets_pass {
             queue.held_up += 1;
             queue = self.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
             queue.held_up -= 1;
         }
+    }
+
+    /// Has nobody wait for room meanwhile, or again. Who passes so is to wait before it writes more.
+    pub(crate) fn let_pass(&self, lets_pass: bool) {
+        lock(&self.queue).lets_pass = lets_pass;
+        self.room.notify_all();
     }
 
     /// Lets go who waits for room, for the run is over. What comes still is taken.

@@ -20,9 +20,13 @@ pub enum Ending {
     TimeLimit,
     /// A signal ended it.
     Signal(i32),
+    /// The control socket ended it.
+    Quit,
 }
 
 impl Ending {
+    /// The status of a run that the control socket ended.
+    pub const QUIT: u8 = 123;
     /// The status of a run that was ended because its time was up.
     pub const TIME_LIMIT: u8 = 124;
     /// The status of a run that never began or could not go on, for reasons that are not the guest's.
@@ -39,8 +43,14 @@ impl Ending {
             Self::PowerOff | Self::Reset => 0,
             Self::Panicked | Self::TripleFault => Self::CRASHED,
             Self::TimeLimit => Self::TIME_LIMIT,
+            Self::Quit => Self::QUIT,
             Self::Signal(signal) => Self::SIGNAL.saturating_add(signal.clamp(0, 127) as u8),
         }
+    }
+
+    /// Tells whether it was not the guest that ended the run.
+    pub fn is_from_outside(self) -> bool {
+        matches!(self, Self::Signal(_) | Self::TimeLimit | Self::Quit)
     }
 
     /// Returns one word for it, for machines.
@@ -53,6 +63,7 @@ impl Ending {
             Self::TripleFault => "triple-fault",
             Self::TimeLimit => "time-limit",
             Self::Signal(_) => "signal",
+            Self::Quit => "quit",
         }
     }
 }
@@ -66,6 +77,7 @@ impl fmt::Display for Ending {
             Self::Panicked => f.write_str("the guest panicked"),
             Self::TripleFault => f.write_str("the guest's CPU gave up after a triple fault"),
             Self::TimeLimit => f.write_str("the guest's time was up"),
+            Self::Quit => f.write_str("the control socket ended the run"),
             Self::Signal(signal) => write!(f, "signal {signal} ended the run"),
         }
     }

@@ -36,9 +36,23 @@ pub enum Error {
     /// KVM took no notice of a request to stop.
     #[error("KVM never returned from running CPU {0}, so the guest was given up")]
     KvmStuck(usize),
+    /// Posted batches take for ever.
+    #[error("a posted batch of VMI calls takes too long to be served, so the guest cannot be paused")]
+    DoorbellStuck,
+    /// The run ended meanwhile.
+    #[error("the run is over")]
+    RunOver,
     /// A thread of this program panicked.
     #[error("the thread `{0}` panicked, which is a fault of this program, so the guest was given up")]
     Panicked(String),
+    /// There is no control socket.
+    #[error("cannot make the control socket `{path}`: {reason}")]
+    Control {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// KVM could not go on with the guest.
     #[error("KVM gave up on CPU {cpu} at guest address {address:#x}: {reason}")]
     KvmGaveUp {

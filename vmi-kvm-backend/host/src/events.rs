@@ -10,6 +10,7 @@ use event_manager::{EventManager, EventOps, EventSet, Events, MutEventSubscriber
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use vmm_sys_util::timerfd::TimerFd;
 
+use crate::control::Listener;
 use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::shared::{Shared, lock};
@@ -47,6 +48,8 @@ pub struct Outside {
     pub signals: Option<OwnedFd>,
     /// The terminal that the input is, which the guest is given.
     pub terminal: Option<Terminal>,
+    /// Where commands come in.
+    pub control: Option<Listener>,
 }
 
 /// Who waits on the main thread.
@@ -173,7 +176,7 @@ impl Watch {
             timer.reset(limit, None).map_err(Error::system("start a timer"))?;
             Ok(timer)
         });
-        let Outside { input, signals, terminal } = outside;
+        let Outside { input, signals, terminal, .. } = outside;
         // Without COM1 there is nobody to take input.
         let input = input.filter(|_| lock(&shared.devices).serial.is_some());
         Ok(Self { shared, input, signals, terminal, retry: timer()?, limit: limit.transpose()? })

@@ -56,6 +56,8 @@ pub const KVM_TSS: usize = 0xfffb_d000;
 pub const SERIAL: Range<u16> = 0x3f8..0x400;
 /// COM1's interrupt.
 pub const SERIAL_IRQ: u32 = 4;
+/// The interrupt of the power button.
+pub const POWER_BUTTON_IRQ: u32 = 9;
 /// Data, and status or command, of the keyboard controller.
 pub const KEYBOARD_DATA: Range<u16> = 0x60..0x61;
 /// See [`KEYBOARD_DATA`].

@@ -12,11 +12,13 @@ use crate::accounting::{Book, Counters, Statistics, Vendor};
 use crate::bad_host::{BadHost, Clock, Holds, Msrs};
 use crate::boot::{self, Boot, Input, Loaded};
 use crate::console::{Console, Lost, Output};
+use crate::control::{Facts, Server};
 use crate::cpuid::Leaves;
 use crate::devices::{DebugConsole, Devices, Present, Serial};
 use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::events::{self, Outside, Watcher};
+use crate::pause::Pause;
 use crate::port_call::PortCalls;
 use crate::shared::Shared;
 use crate::vcpu::{self, Vcpu};
@@ -84,8 +86,8 @@ pub struct Outcome {
 pub struct Machine {
     cpus: Vec<VcpuFd>,
     counters: Vec<Counters>,
-    vm: VmFd,
     shared: Arc<Shared>,
+    facts: Facts,
     limit: Option<Duration>,
     vendor: Vendor,
     image: Option<Input>,
@@ -160,7 +162,9 @@ impl Machine {
         let shared = Shared {
             stop: AtomicBool::new(false),
             over: event(EFD_NONBLOCK)?,
+            vm: Some(vm),
             memory,
+            pause: Pause::new(config.cpus),
             console,
             devices: Mutex::new(Devices::new(config.devices, serial).with_debug_console(debug_console)),
             port_calls,
@@ -178,7 +182,11 @@ impl Machine {
         Ok(Self {
             cpus,
             counters,
-            vm,
+            facts: Facts {
+                cpus: config.cpus,
+                memory_bytes: config.memory_bytes,
+                has_power: config.devices.power,
+            },
             shared: Arc::new(shared),
             limit: config.limit,
             vendor,
@@ -191,9 +199,10 @@ impl Machine {
     /// # Errors
     ///
     /// Fails where KVM does, or takes no notice that the run is over.
-    pub fn run(self, outside: Outside) -> Result<Outcome> {
+    pub fn run(self, mut outside: Outside) -> Result<Outcome> {
         vcpu::install_handler()?;
         let shared = &self.shared;
+        let listener = outside.control.take();
         let mut watcher = Watcher::new(shared, outside, self.limit)?;
         let writer = background::write_console(Arc::clone(shared))?;
         let doorbell = background::serve_doorbell(Arc::clone(shared))?;
@@ -202,13 +211,15 @@ impl Machine {
         let clock = clock.map_err(|error| shared.end(Err(error))).ok();
         let cpus = Vcpu::start_all(self.cpus, shared);
         let cpus = shared.cpus.get_or_init(|| cpus);
+        let control = listener.map(|listener| Server::start(listener, self.facts, shared));
+        let control = control.transpose().map_err(|error| shared.end(Err(error))).ok();
         let waited = watcher.wait();
         // Whatever ended the waiting, the run is over now.
         shared.end(Ok(Ending::TimeLimit));
         let stopped = events::stop(cpus);
         background::end_doorbell(shared, &doorbell);
         let written = watcher.wait_for_output(&writer);
-        drop((watcher, clock));
+        drop((control, watcher, clock));
         stopped.and(waited)?;
         let ending = shared.outcome().unwrap_or(Ok(Ending::TimeLimit))?;
         let ending = written?.unwrap_or(ending);
@@ -220,7 +231,6 @@ impl Machine {
             vmi: shared.port_call_counts(),
             ..shared.book.close(&image.path_to_read(), self.vendor)
         });
-        drop(self.vm);
         Ok(Outcome { ending, statistics, lost })
     }
 }

@@ -111,7 +111,7 @@ pub(crate) fn register(vm: &VmFd, memory: &Memory) -> Result<()> {
 #[expect(unsafe_code)]
 fn register_one(vm: &VmFd, region: kvm_userspace_memory_region) -> Result<()> {
     // SAFETY: the region is a mapping of this process that the guest alone owns, and that lives as long as the
-    // machine does: both are fields of `Machine`, which drops the VM first.
+    // machine does: both are fields of `Shared`, which drops the VM first.
     unsafe { vm.set_user_memory_region(region) }.map_err(Error::kvm("take the guest's memory"))
 }
 

@@ -15,17 +15,17 @@ const BAD: &str = "Bad host";
 /// The ways in which the clock page can be spoiled.
 const CLOCK_FAULTS: &str = "odd|torn|back|shift=N|zero|future|paused|apart|stale";
 
-/// Run a kernel under KVM, and speak VMI with it.
+/// Run a kernel under KVM: a PVH or multiboot image, or a Linux bzImage
 #[derive(Debug, Parser)]
 #[command(name = "vmi-run", version, disable_help_flag = true)]
 #[command(override_usage = "vmi-run [OPTIONS] IMAGE [-- ARGUMENTS...]")]
-#[command(after_help = "The exit status is the guest's; 124 time limit, 125 failure, 126 guest crashed.")]
+#[command(after_help = "The exit status is the guest's; 123 quit, 124 time limit, 125 failure, 126 crash")]
 pub struct Options {
     /// The kernel: a PVH or multiboot image, or a Linux bzImage
-    #[arg(required_unless_present = "help_bad_host")]
+    #[arg(required_unless_present = "help_bad_host", hide = true)]
     image: Option<PathBuf>,
     /// The kernel's command line
-    #[arg(last = true)]
+    #[arg(last = true, hide = true)]
     arguments: Vec<String>,
     /// Memory; K, M or G may follow
     #[arg(short, long, value_name = "SIZE", default_value = "128M", value_parser = size)]
@@ -48,6 +48,9 @@ pub struct Options {
     /// End the guest after so many seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     limit: Option<Duration>,
+    /// Obey commands that come by a socket
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
     /// Count exits, and tell at the end: table or json
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "table", hide_possible_values = true)]

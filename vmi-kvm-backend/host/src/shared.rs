@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use kvm_ioctls::VmFd;
 use vmm_sys_util::eventfd::EventFd;
 
 use crate::accounting::Book;
@@ -14,6 +15,7 @@ use crate::devices::Devices;
 use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::memory::Memory;
+use crate::pause::Pause;
 use crate::port_call::{Exits, PortCalls};
 use crate::vcpu::Vcpu;
 
@@ -23,7 +25,10 @@ pub(crate) struct Shared {
     pub(crate) stop: AtomicBool,
     /// Written when the run is over, and when its output is written.
     pub(crate) over: EventFd,
+    /// None where there is no KVM. Before the memory, which it uses and must not outlive.
+    pub(crate) vm: Option<VmFd>,
     pub(crate) memory: Memory,
+    pub(crate) pause: Pause,
     pub(crate) console: Arc<Console>,
     pub(crate) devices: Mutex<Devices>,
     pub(crate) port_calls: PortCalls,
@@ -49,6 +54,7 @@ impl Shared {
         lock(&self.outcome).get_or_insert(outcome);
         self.stop.store(true, Ordering::SeqCst);
         self.console.let_go();
+        self.pause.let_go();
         // A counter that cannot take one more is not 0, which is all that matters.
         let _ = self.over.write(1);
     }
@@ -64,7 +70,7 @@ impl Shared {
 
     /// Tells whether it was not the guest that ended the run.
     pub(crate) fn is_ended_from_outside(&self) -> bool {
-        matches!(*lock(&self.outcome), Some(Ok(Ending::Signal(_) | Ending::TimeLimit)))
+        matches!(*lock(&self.outcome), Some(Ok(ending)) if ending.is_from_outside())
     }
 
     /// Tells whether the run is over.
@@ -151,7 +157,9 @@ impl Shared {
             console: Arc::new(Console::new(Box::new(std::io::sink()))),
             stop: AtomicBool::new(false),
             over: EventFd::new(EFD_NONBLOCK).unwrap(),
+            vm: None,
             memory: crate::memory::allocate(2 << 20).unwrap(),
+            pause: Pause::new(cpus),
             devices: Mutex::new(Devices::new(Present::ALL, None)),
             port_calls: PortCalls::new(cpus),
             doorbell: EventFd::new(0).unwrap(),

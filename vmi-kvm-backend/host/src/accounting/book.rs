@@ -1,6 +1,6 @@
 //! The counting itself.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -108,6 +108,12 @@ impl Book {
     pub(crate) fn totals(&self, cpu: usize) -> (u64, u64) {
         let of = |cpu: &Cpu| cpu.kinds.iter().map(|kind| kind.load(Relaxed)).sum::<u64>();
         (self.cpus.get(cpu).map_or(0, of), self.cpus.iter().map(of).sum())
+    }
+
+    /// Returns the exits of a CPU so far, by the names of their kinds.
+    pub(crate) fn kinds(&self, cpu: usize) -> BTreeMap<&'static str, u64> {
+        let Some(cpu) = self.cpus.get(cpu) else { return BTreeMap::new() };
+        Kind::ALL.iter().map(|kind| (kind.name(), cpu.kinds[*kind as usize].load(Relaxed))).collect()
     }
 
     /// Notes a mark.

@@ -15,7 +15,7 @@ use clap::Parser;
 use vmi_kvm_backend_host::options::{Format, Options};
 use vmi_kvm_backend_host::signals::Signals;
 use vmi_kvm_backend_host::terminal::Terminal;
-use vmi_kvm_backend_host::{Ending, Error, Machine, Outcome, Output, Outside, Result, restart};
+use vmi_kvm_backend_host::{Control, Ending, Error, Machine, Outcome, Output, Outside, Result, restart};
 
 /// How long standard error may take for what is said after a run that was ended from outside.
 const GRACE: Duration = Duration::from_millis(200);
@@ -48,6 +48,7 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> Result<Outcome> {
+    let control = options.control.as_deref().map(Control::bind).transpose()?;
     // Until the machine is made, which may mean to read for long, signals do what they always do.
     let config = options.config();
     let machine = Machine::new(&config, output()?)?;
@@ -58,6 +59,7 @@ fn run(options: &Options) -> Result<Outcome> {
             input: io::stdin().as_fd().try_clone_to_owned().ok(),
             signals: Some(signals.map_err(|reason| Error::System { what: "copy the signals", reason })?),
             terminal: Terminal::of_input()?,
+            control: control.as_ref().map(Control::listener).transpose()?,
         })
     };
     restart::run(machine, &config, output, outside)
@@ -86,7 +88,7 @@ fn tell(options: &Options, outcome: &Outcome) {
     if options.verbose {
         text += &format!("vmi-run: {}\n", outcome.ending);
     }
-    let at_most = matches!(outcome.ending, Ending::Signal(_) | Ending::TimeLimit).then_some(GRACE);
+    let at_most = outcome.ending.is_from_outside().then_some(GRACE);
     say(text, at_most);
 }
 

@@ -28,11 +28,21 @@ pub(super) fn run(number: usize, mut fd: VcpuFd, shared: &Shared) {
     let mut cpu = Cpu { number, fd, shared };
     while !shared.is_over() {
         match cpu.serve() {
-            Ok(None) => cpu.spoil(),
-            Ok(Some(ending)) => shared.end(Ok(ending)),
+            Ok(Served::Exit | Served::Interrupted) => cpu.between(),
+            Ok(Served::Last(ending)) => shared.end(Ok(ending)),
             Err(error) => shared.end(Err(error)),
         }
     }
+}
+
+/// What came of an entry.
+enum Served {
+    /// An exit, which was served.
+    Exit,
+    /// No exit of the guest's.
+    Interrupted,
+    /// An exit that ends the run.
+    Last(Ending),
 }
 
 struct Cpu<'a> {
@@ -43,7 +53,7 @@ struct Cpu<'a> {
 
 impl Cpu<'_> {
     /// Enters the guest, and serves the exit.
-    fn serve(&mut self) -> Result<Option<Ending>> {
+    fn serve(&mut self) -> Result<Served> {
         match self.fd.run() {
             Ok(VcpuExit::IoIn(port, data)) => {
                 let data: *mut [u8] = data;
@@ -54,7 +64,7 @@ impl Cpu<'_> {
                 let data = unsafe { &mut *data };
                 let mut devices = lock(&self.shared.devices);
                 data.chunks_mut(width).for_each(|element| devices.read(port, element));
-                Ok(None)
+                Ok(Served::Exit)
             }
             Ok(VcpuExit::IoOut(port, data)) => {
                 let data: *const [u8] = data;
@@ -66,16 +76,16 @@ impl Cpu<'_> {
                 let width = self.port_width();
                 // SAFETY: as above.
                 let data = unsafe { &*data };
-                Ok(self.write_port(port, data, width))
+                Ok(self.write_port(port, data, width).map_or(Served::Exit, Served::Last))
             }
             Ok(VcpuExit::MmioRead(_, data)) => {
                 data.fill(NOTHING);
                 self.count(Kind::MmioRead);
-                Ok(None)
+                Ok(Served::Exit)
             }
             Ok(VcpuExit::MmioWrite(..)) => {
                 self.count(Kind::MmioWrite);
-                Ok(None)
+                Ok(Served::Exit)
             }
             Ok(VcpuExit::X86Rdmsr(exit)) => {
                 let index = exit.index;
@@ -83,7 +93,7 @@ impl Cpu<'_> {
                 let clock = self.shared.clock.as_ref().and_then(|clock| clock.read(self.number, index));
                 let action = clock.unwrap_or_else(|| self.shared.msrs.read(&self.fd, index));
                 self.answer_msr(action);
-                Ok(None)
+                Ok(Served::Exit)
             }
             Ok(VcpuExit::X86Wrmsr(exit)) => {
                 let (index, value) = (exit.index, exit.data);
@@ -93,15 +103,15 @@ impl Cpu<'_> {
                     .and_then(|clock| clock.write(&self.fd, &self.shared.memory, self.number, index, value));
                 let action = action.unwrap_or_else(|| self.shared.msrs.write(&self.fd, index, value));
                 self.answer_msr(action);
-                Ok(None)
+                Ok(Served::Exit)
             }
             Ok(VcpuExit::Intr | VcpuExit::Hlt | VcpuExit::IrqWindowOpen) => {
                 self.count(Kind::Interrupted);
-                Ok(None)
+                Ok(Served::Interrupted)
             }
             Ok(VcpuExit::Shutdown) => {
                 self.count(Kind::Other);
-                Ok(Some(if self.meant_to_reset() { Ending::Reset } else { Ending::TripleFault }))
+                Ok(Served::Last(if self.meant_to_reset() { Ending::Reset } else { Ending::TripleFault }))
             }
             Ok(other) => {
                 let reason = format!("{other:?}");
@@ -110,7 +120,7 @@ impl Cpu<'_> {
             }
             Err(error) if matches!(error.errno(), libc::EINTR | libc::EAGAIN) => {
                 self.count(Kind::Interrupted);
-                Ok(None)
+                Ok(Served::Interrupted)
             }
             Err(error) => Err(self.gave_up(error.to_string())),
         }
@@ -146,14 +156,47 @@ impl Cpu<'_> {
         no_table || reset_is_announced(&self.shared.memory)
     }
 
-    /// Does what a bad host does between two entries.
-    fn spoil(&self) {
+    /// Does what there is to be done between two entries.
+    fn between(&mut self) {
         if let Some(time) = self.shared.take_steal_time(self.number) {
             add_steal_time(&self.fd, &self.shared.memory, time);
         }
-        while let Some(left) = self.shared.holds.left(self.number).filter(|_| !self.shared.is_over()) {
-            thread::sleep(left.min(LOOK));
+        while !self.shared.is_over() {
+            if self.shared.pause.is_wanted() {
+                self.park();
+            } else if let Some(left) = self.shared.holds.left(self.number) {
+                thread::sleep(left.min(LOOK));
+            } else {
+                break;
+            }
         }
+    }
+
+    /// Stands still as long as a pause is wanted.
+    fn park(&mut self) {
+        self.finish_exit();
+        let shared = self.shared;
+        if shared.pause.park(self.number, || shared.is_over()) {
+            // Refused where the guest has registered no clock page, and so has no flag to see.
+            let _ = self.fd.kvmclock_ctrl();
+            shared.console.wait_for_room();
+        }
+    }
+
+    /// Has KVM take the answer to the exit that was served last, without going on in the guest. Source: KVM API,
+    /// "KVM_RUN", on pending operations, and `immediate_exit`.
+    fn finish_exit(&mut self) {
+        self.fd.set_kvm_immediate_exit(1);
+        // The rest of a string instruction may come to be served too.
+        while !self.shared.is_over() {
+            match self.serve() {
+                Ok(Served::Interrupted) => break,
+                Ok(Served::Exit) => {}
+                Ok(Served::Last(ending)) => self.shared.end(Ok(ending)),
+                Err(error) => self.shared.end(Err(error)),
+            }
+        }
+        self.fd.set_kvm_immediate_exit(0);
     }
 
     fn count(&self, kind: Kind) {

@@ -8,6 +8,8 @@
 
 mod accounting;
 mod bad_hosts;
+mod client;
+mod control;
 mod devices;
 mod formats;
 mod hostile;

@@ -30,7 +30,7 @@ fn small_pipe() -> (PipeReader, PipeWriter) {
 }
 
 /// The writer's end of a pipe that holds nothing more and that nobody reads.
-fn full_pipe() -> (PipeReader, PipeWriter) {
+pub fn full_pipe() -> (PipeReader, PipeWriter) {
     let (reader, mut writer) = small_pipe();
     writer.write_all(&[0; PIPE]).unwrap();
     (reader, writer)
