@@ -102,7 +102,7 @@ pub(crate) fn measure(options: &Options) -> Result<Vec<(&'static str, Cost)>> {
     let script = format!(
         "/bin/busybox --install -s /bin\nmount -t debugfs none /sys/kernel/debug\nQEMU=\"{QEMU}\"\n\
          cat >/job/firecracker.json <<'END'\n{FIRECRACKER_MACHINE}\nEND\n\
-         exec </dev/null >/job/0/console 2>&1\n{commands}"
+         /job/startup --hold-a-filter &\nsleep 1\nexec </dev/null >/job/0/console 2>&1\n{commands}kill $!\n"
     );
     let files: Vec<(&str, &Path)> =
         files.iter().map(|(place, file)| (place.as_str(), file.as_path())).collect();

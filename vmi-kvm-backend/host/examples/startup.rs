@@ -4,17 +4,23 @@
 //! `-icount shift=0` that is instructions, the kernel's on its behalf included and idle time not), exits as KVM counts
 //! them, and the largest memory of the process, in KiB, at that line.
 //!
-//! Usage: `startup TEXT COMMAND [ARGUMENTS...]`
+//! Usage: `startup TEXT COMMAND [ARGUMENTS...]`, and beside it, for as long as it takes, `startup --hold-a-filter`.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
+use std::thread;
+
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
 
 fn main() {
     let mut words = std::env::args().skip(1);
-    let (Some(text), Some(program)) = (words.next(), words.next()) else {
-        panic!("usage: startup TEXT COMMAND [ARGUMENTS...]");
-    };
+    let text = words.next().unwrap_or_default();
+    if text == "--hold-a-filter" {
+        hold_a_filter();
+    }
+    let program = words.next().expect("usage: startup TEXT COMMAND [ARGUMENTS...]");
     run_first();
     let mut command = Command::new(program);
     command.args(words).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
@@ -49,6 +55,18 @@ fn run_first() {
     // SAFETY: reads one integer, and changes how this thread is scheduled; its children are as they always are.
     let status = unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, policy, &raw const priority) };
     assert!(status == 0, "no leave to run in real time: {}", std::io::Error::last_os_error());
+}
+
+/// Has a filter for system calls be there before that of a command: with the first one the kernel prepares memory for all of
+/// them, and on a machine that runs services there is one.
+fn hold_a_filter() -> ! {
+    let nothing = BTreeMap::new();
+    let filter = SeccompFilter::new(nothing, SeccompAction::Allow, SeccompAction::Trap, TargetArch::x86_64);
+    let program: BpfProgram = filter.and_then(TryInto::try_into).expect("the filter is well formed");
+    seccompiler::apply_filter(&program).expect("there are filters");
+    loop {
+        thread::park();
+    }
 }
 
 /// Adds up what is resident of all mappings but the guest's: those of 64 MiB and more, and what lies right beside one.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::thread::{self, Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::confinement::{self, Role};
 use crate::error::{Error, Result};
 use crate::shared::{EndsByPanic, Shared};
 use crate::signals;
@@ -23,7 +24,7 @@ const PATIENCE: Duration = Duration::from_millis(500);
 ///
 /// Fails where there is no thread to be had.
 pub(crate) fn write_console(shared: Arc<Shared>) -> Result<JoinHandle<()>> {
-    spawn("console", shared, |shared| {
+    spawn("console", Role::Io, shared, |shared| {
         shared.console.write_out();
         let _ = shared.over.write(1);
     })
@@ -36,7 +37,7 @@ pub(crate) fn write_console(shared: Arc<Shared>) -> Result<JoinHandle<()>> {
 ///
 /// Fails where there is no thread to be had.
 pub(crate) fn serve_doorbell(shared: Arc<Shared>) -> Result<JoinHandle<()>> {
-    spawn("doorbell", shared, |shared| {
+    spawn("doorbell", Role::Io, shared, |shared| {
         loop {
             let rings = match shared.doorbell.read() {
                 Ok(rings) => rings,
@@ -70,7 +71,7 @@ pub(crate) fn end_doorbell(shared: &Shared, thread: &JoinHandle<()>) {
 /// Fails where there is no thread to be had.
 pub(crate) fn spoil_clock(shared: Arc<Shared>) -> Result<Option<JoinHandle<()>>> {
     let Some(period) = shared.clock.as_ref().and_then(|clock| clock.turns()) else { return Ok(None) };
-    let thread = spawn("clock", shared, move |shared| {
+    let thread = spawn("clock", Role::Io, shared, move |shared| {
         let rounds = (0..).take_while(|_| !shared.is_over());
         for round in rounds {
             if let Some(clock) = &shared.clock {
@@ -82,20 +83,25 @@ pub(crate) fn spoil_clock(shared: Arc<Shared>) -> Result<Option<JoinHandle<()>>>
     thread.map(Some)
 }
 
-/// Starts a thread whose panic ends the run.
+/// Starts a thread that is held to its role and whose panic ends the run.
 ///
 /// # Errors
 ///
 /// Fails where there is no thread to be had.
 pub(crate) fn spawn(
     name: &str,
+    role: Role,
     shared: Arc<Shared>,
     body: impl FnOnce(&Shared) + Send + 'static,
 ) -> Result<JoinHandle<()>> {
+    let held = confinement::held();
     let thread = Builder::new().name(name.to_owned()).stack_size(STACK).spawn(move || {
         let _ends = EndsByPanic(&shared);
         signals::leave_to_main();
-        body(&shared);
+        match confinement::narrow_from(held, role) {
+            Ok(()) => body(&shared),
+            Err(error) => shared.end(Err(error)),
+        }
     });
     thread.map_err(Error::system("start a thread"))
 }

@@ -45,6 +45,9 @@ pub enum Error {
     /// A thread of this program panicked.
     #[error("the thread `{0}` panicked, which is a fault of this program, so the guest was given up")]
     Panicked(String),
+    /// The kernel takes no filter for system calls.
+    #[error("cannot confine what the process may do (seccomp): {0}; --no-seccomp does without")]
+    Confinement(String),
     /// There is no control socket.
     #[error("cannot make the control socket `{path}`: {reason}")]
     Control {

@@ -5,6 +5,7 @@ mod acpi;
 mod background;
 pub mod bad_host;
 mod boot;
+pub mod confinement;
 mod console;
 mod control;
 mod cpuid;

@@ -11,6 +11,7 @@ use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 use crate::accounting::{Book, Counters, Statistics, Vendor};
 use crate::bad_host::{BadHost, Clock, Holds, Msrs};
 use crate::boot::{self, Boot, Input, Loaded};
+use crate::confinement::{self, Role};
 use crate::console::{Console, Lost, Output};
 use crate::control::{Facts, Server};
 use crate::cpuid::Leaves;
@@ -91,6 +92,8 @@ pub struct Machine {
     limit: Option<Duration>,
     vendor: Vendor,
     image: Option<Input>,
+    /// Files are opened behind the run: those of another machine, or the image for its symbols.
+    opens_afterwards: bool,
 }
 
 impl Machine {
@@ -191,6 +194,7 @@ impl Machine {
             limit: config.limit,
             vendor,
             image: config.statistics.then_some(image),
+            opens_afterwards: config.statistics || config.restart,
         })
     }
 
@@ -204,6 +208,9 @@ impl Machine {
         let shared = &self.shared;
         let listener = outside.control.take();
         let mut watcher = Watcher::new(shared, outside, self.limit)?;
+        // Everything is open now, unless more is asked for.
+        let opens_more = self.opens_afterwards || listener.is_some();
+        confinement::narrow(if opens_more { Role::Start } else { Role::Io })?;
         let writer = background::write_console(Arc::clone(shared))?;
         let doorbell = background::serve_doorbell(Arc::clone(shared))?;
         // From here on there are threads: what fails ends the run, and they are stopped.

@@ -55,6 +55,9 @@ pub struct Options {
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "table", hide_possible_values = true)]
     pub stats: Option<Format>,
+    /// Leave system calls unrestricted
+    #[arg(long)]
+    pub no_seccomp: bool,
     /// Say how the run ended
     #[arg(short, long)]
     pub verbose: bool,

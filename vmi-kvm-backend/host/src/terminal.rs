@@ -22,6 +22,7 @@ use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
 };
 
+use crate::confinement;
 use crate::error::{Error, Result};
 use crate::signals::FAULTS;
 
@@ -51,7 +52,9 @@ impl Terminal {
         if !io::stdin().is_terminal() {
             return Ok(None);
         }
-        for (signal, before) in FAULTS.into_iter().zip(&ACTIONS) {
+        // A system call that is not allowed puts the terminal back by itself.
+        let is_mine = |(signal, _): &(c_int, _)| *signal != libc::SIGSYS || !confinement::is_entered();
+        for (signal, before) in FAULTS.into_iter().zip(&ACTIONS).filter(is_mine) {
             let previous = handle(signal).map_err(Error::system("install a signal handler"))?;
             let _ = before.set(previous);
         }
@@ -137,7 +140,7 @@ fn is_ours() -> bool {
 }
 
 /// Puts the terminal back, if the guest has it. System calls alone, which may be made in a signal handler.
-fn restore() {
+pub(crate) fn restore() {
     // SAFETY: null, or points to modes that are never freed or changed.
     let before = unsafe { BEFORE.load(Ordering::SeqCst).as_ref() };
     if let Some(before) = before.filter(|_| is_ours()) {

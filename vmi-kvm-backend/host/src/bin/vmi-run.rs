@@ -12,6 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Parser;
+use vmi_kvm_backend_host::confinement;
 use vmi_kvm_backend_host::options::{Format, Options};
 use vmi_kvm_backend_host::signals::Signals;
 use vmi_kvm_backend_host::terminal::Terminal;
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
         write(io::stdout(), &Options::help_on_bad_host());
         return ExitCode::SUCCESS;
     }
-    match run(&options) {
+    match confine(&options).and_then(|()| run(&options)) {
         Ok(outcome) => {
             tell(&options, &outcome);
             ExitCode::from(outcome.ending.status())
@@ -45,6 +46,10 @@ fn main() -> ExitCode {
             ExitCode::from(Ending::FAILED)
         }
     }
+}
+
+fn confine(options: &Options) -> Result<()> {
+    if options.no_seccomp { Ok(()) } else { confinement::enter() }
 }
 
 fn run(options: &Options) -> Result<Outcome> {

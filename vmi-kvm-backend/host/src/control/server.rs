@@ -14,6 +14,7 @@ use super::command::{Answer, Body, Command};
 use super::socket::Listener;
 use super::worker::{self, Answers, Job};
 use crate::background;
+use crate::confinement::Role;
 use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::layout;
@@ -59,11 +60,11 @@ impl Server {
         let is_closed = Arc::new(AtomicBool::new(false));
         let (jobs, to_do) = channel();
         let of_worker = Arc::clone(&answers);
-        let worker = background::spawn("control-work", Arc::clone(shared), move |shared| {
+        let worker = background::spawn("control-work", Role::Control, Arc::clone(shared), move |shared| {
             worker::work(shared, &to_do, &of_worker);
         })?;
         let (of_loop, closed) = (Arc::clone(&answers), Arc::clone(&is_closed));
-        let server = background::spawn("control", Arc::clone(shared), move |shared| {
+        let server = background::spawn("control", Role::Control, Arc::clone(shared), move |shared| {
             let (clients, began) = (Vec::new(), Instant::now());
             let connections =
                 Connections { listener, facts, shared, jobs, clients, next: 0, deaf_until: None, began };

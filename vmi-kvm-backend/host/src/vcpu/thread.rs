@@ -6,6 +6,7 @@ use std::thread::{Builder, JoinHandle};
 use kvm_ioctls::VcpuFd;
 
 use super::{exits, kick};
+use crate::confinement::{self, Role};
 use crate::error::{Error, Result};
 use crate::shared::{EndsByPanic, Shared};
 use crate::signals;
@@ -27,7 +28,10 @@ impl Vcpu {
     ///
     /// Fails where there is no thread to be had.
     fn start(number: usize, fd: VcpuFd, shared: Arc<Shared>) -> Result<Self> {
-        Self::spawn(number, shared, move |shared| exits::run(number, fd, shared))
+        Self::spawn(number, shared, move |shared| match confinement::narrow(Role::Cpu) {
+            Ok(()) => exits::run(number, fd, shared),
+            Err(error) => shared.end(Err(error)),
+        })
     }
 
     /// Starts all CPUs. Where one cannot be started the run is over, and those that were are left to be stopped.

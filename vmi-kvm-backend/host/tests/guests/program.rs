@@ -153,3 +153,40 @@ fn a_reset_ends_the_run_or_starts_the_guest_again() {
     assert_eq!(status, Some(124), "the limit is that of all starts");
     assert!(starts > 2, "{starts} starts");
 }
+
+guest!(spins, "2: jmp 2b");
+
+#[test]
+#[ignore = "needs KVM"]
+fn every_thread_is_confined() {
+    let image = Tiny::new(spins()).write();
+    for (option, filters) in [(None, ["1", "2"]), (Some("--no-seccomp"), ["0", "0"])] {
+        let mut command = program();
+        command.args(option).arg(image.path()).stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let tasks = format!("/proc/{}/task", child.id());
+        let field = |status: &str, name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+            line.trim_start_matches(':').trim().to_owned()
+        };
+        // By thread: its name, how many filters it has, and whether it may gain privileges.
+        let seen = || {
+            let threads = std::fs::read_dir(&tasks).unwrap();
+            let status = threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("status")));
+            let mut seen: Vec<_> = status
+                .filter_map(Result::ok)
+                .map(|status| ["Name", "Seccomp_filters", "NoNewPrivs"].map(|name| field(&status, name)))
+                .collect();
+            seen.sort();
+            seen
+        };
+        let confined = if option.is_some() { "0" } else { "1" };
+        let thread = |name: &str, filters: &str| [name, filters, confined].map(str::to_owned);
+        let [others, cpu] = filters;
+        let mut expected = ["console", "doorbell", "vmi-run"].map(|name| thread(name, others)).to_vec();
+        expected.insert(1, thread("cpu-0", cpu));
+        soon("the threads", || seen() == expected);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
