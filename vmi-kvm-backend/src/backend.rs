@@ -3,13 +3,20 @@
 // UNSAFETY: implements the unsafe methods of `Backend`.
 #![expect(unsafe_code)]
 
-use core::{fmt, sync::atomic::AtomicU64};
+use core::fmt;
 
 use vmi_abi::{Backend, EnableError, Machine, Offer, Platform, Rank, Replacements, Table};
 
 use crate::{
-    Features, Hints, enabled::Enabled, io, msr::ClockMsrs, per_cpu::PerCpu, probe, pvclock,
-    pvclock::Stability, registration, time, wall_clock::WallPage,
+    Features, Hints,
+    enabled::Enabled,
+    io,
+    msr::ClockMsrs,
+    per_cpu::PerCpu,
+    probe, pvclock,
+    pvclock::{Stability, Timeline},
+    registration, time,
+    wall_clock::WallPage,
 };
 
 /// KVM, guest half.
@@ -22,8 +29,8 @@ use crate::{
 pub struct Kvm {
     /// The boot CPU's.
     pub(crate) boot: PerCpu,
-    /// The latest time that any CPU returned from a full reading, in nanoseconds.
-    pub(crate) latest: AtomicU64,
+    /// Of all CPUs.
+    pub(crate) timeline: Timeline,
     /// Of the whole machine: the host keeps no address, so one serves all CPUs.
     pub(crate) wall_page: WallPage,
     pub(crate) enabled: Enabled,
@@ -32,7 +39,7 @@ pub struct Kvm {
 /// The backend, for the kernel's list.
 pub static BACKEND: Kvm = Kvm {
     boot: PerCpu::new(),
-    latest: AtomicU64::new(0),
+    timeline: Timeline::new(),
     wall_page: WallPage::new(),
     enabled: Enabled::new(),
 };

@@ -32,7 +32,7 @@ extern "sysv64" fn now_ns() -> u64 {
 #[inline(never)]
 fn now_ns_by_full_reading() -> u64 {
     let below = || BACKEND.enabled.below().map_or(0, |table| table.get::<time::now_ns>()());
-    BACKEND.boot.clock.refresh(&BACKEND.boot.page, &BACKEND.latest, below)
+    BACKEND.boot.clock.refresh(&BACKEND.boot.page, &BACKEND.timeline, below)
 }
 
 /// Returns the rate of the time-stamp counter in hertz by the clock page, or what the table below says.

@@ -6,6 +6,7 @@
 use vmi::{Backend, CommandLine, Error, Op, Platform, Report, Text};
 
 use super::{
+    anew,
     bench::{self, Phase, Selection},
     checks,
     console::line,
@@ -38,6 +39,7 @@ pub static BACKENDS: &[&dyn Backend] = &include!(concat!(env!("OUT_DIR"), "/back
 /// | `bench-exits`, `bench-exits=NAME,…` | the same benchmarks between marks for a VMI host, which counts exits |
 /// | `bench-names` | what benchmarks there are |
 /// | `trace` | reads of the clock, and as many control instructions, for a trace of exits |
+/// | `clock-anew` | the clock, while that of the host starts anew lower |
 /// | `vmi-calls` | calls to a VMI host: their effect, what they cost in exits, and what hostile ones get |
 /// | `vmi-shutdown=CODE` | the end of the machine by a VMI host, with that code |
 /// | `vmi-flood=console`, `vmi-flood=doorbell` | that, without end |
@@ -68,6 +70,10 @@ pub fn run() -> ! {
         bench::print_names(&mut tally);
     } else if command_line.has("lives") {
         lives::run(&mut tally);
+    } else if command_line.has("clock-anew") {
+        if start(&mut tally, BACKENDS).is_some() {
+            anew::run(&mut tally);
+        }
     } else if command_line.has("vmi-calls") {
         if start(&mut tally, BACKENDS).is_some() {
             port_calls::run(&mut tally);

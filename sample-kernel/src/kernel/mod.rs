@@ -1,5 +1,6 @@
 //! The kernel: from the boot stub to the summary.
 
+mod anew;
 mod bench;
 mod checks;
 mod command;

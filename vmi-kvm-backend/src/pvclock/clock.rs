@@ -1,21 +1,25 @@
 //! One CPU's clock: the page turned into a line of time that never goes back.
 
 use core::sync::atomic::{
-    AtomicBool, AtomicU32, AtomicU64,
+    AtomicBool, AtomicU32,
     Ordering::{Acquire, Relaxed, Release, SeqCst},
     compiler_fence,
 };
 
 use super::{
-    Flags, Source,
+    Flags, Source, TimeInfo,
     line::Line,
     local::{Local, Word},
     nanoseconds,
     page::Tries,
+    timeline::{Before, Timeline},
 };
 
 /// No version of a page: wider than any.
 const NO_VERSION: u64 = u64::MAX;
+
+/// How often a page is read anew because it was found paused, or because time was moved meanwhile.
+const READINGS_MAX: u32 = 4;
 
 /// One CPU's clock.
 ///
@@ -34,6 +38,9 @@ pub(crate) struct Clock {
     /// The latest time that this CPU returned, in nanoseconds. An interrupt that reads the clock between the check and
     /// the store of the flow below it has its later time overwritten by that flow's earlier one, until the next read.
     last: Local,
+    /// The latest time that this CPU's page gave in a full reading, in nanoseconds: where CPUs are not in step, `last` may be
+    /// another's.
+    own: Local,
     /// What the table below is behind this clock, in nanoseconds (wrapping), while `falling`.
     offset: Local,
     /// The last reading came from the table below.
@@ -61,6 +68,7 @@ impl Clock {
                 ns: Local::new(0),
             },
             last: Local::new(0),
+            own: Local::new(0),
             offset: Local::new(0),
             falling: AtomicBool::new(false),
             writing: AtomicBool::new(false),
@@ -105,62 +113,90 @@ impl Clock {
         Some(now)
     }
 
-    /// Returns nanoseconds by a full reading of the page, and prepares the line for the readings to come. `latest` is
-    /// the latest time that any CPU returned here; `below` tells the time of the table below.
-    pub(crate) fn refresh(&self, source: &impl Source, latest: &AtomicU64, below: impl Fn() -> u64) -> u64 {
-        let now = match self.read(source) {
+    /// Returns nanoseconds by a full reading of the page, and prepares the line for the readings to come. `below` tells the
+    /// time of the table below.
+    pub(crate) fn refresh(&self, source: &impl Source, timeline: &Timeline, below: impl Fn() -> u64) -> u64 {
+        let now = match self.read(source, timeline) {
             Some(now) => {
                 self.falling.store(false, Relaxed);
                 now
             }
-            None => self.fall_back(latest, below()),
+            None => self.fall_back(timeline, below()),
         };
-        let now = now.max(self.last.get());
-        let now = now.max(latest.fetch_max(now, Relaxed));
+        let now = timeline.reach(now.max(self.last.get()));
         self.last.raise(now);
         now
     }
 
     /// Reads the page, if it tells a time, and takes its line where later readings may use it.
-    fn read(&self, source: &impl Source) -> Option<u64> {
+    fn read(&self, source: &impl Source, timeline: &Timeline) -> Option<u64> {
         if !self.is_started() {
             return None;
         }
         let tries = if self.falling.load(Relaxed) { Tries::ONCE } else { Tries::BOUNDED };
-        let (info, tsc) = source.read(tries).ok()?;
-        let now = nanoseconds(&info, tsc).ok()?;
-        if info.flags().contains(Flags::PAUSED) {
-            source.clear_paused();
-            self.pauses.fetch_add(1, Relaxed);
+        let mut left = READINGS_MAX;
+        loop {
+            left -= 1;
+            let (ahead, last) = (timeline.ahead(), self.last.get());
+            let given = last.max(timeline.latest());
+            let (info, tsc) = source.read(tries).ok()?;
+            let page = nanoseconds(&info, tsc).ok()?;
+            if info.flags().contains(Flags::PAUSED) {
+                source.clear_paused();
+                self.pauses.fetch_add(1, Relaxed);
+                // What the host did meanwhile need not be in what was read before the flag was seen.
+                if left > 0 {
+                    continue;
+                }
+            }
+            // An interrupt that finds its own flow in the part below goes without: otherwise the flow it interrupted would
+            // go on to write an older line under its newer version.
+            if self.writing.swap(true, Acquire) {
+                return page.checked_add(timeline.ahead());
+            }
+            let stable = self.stable_means.load(Relaxed) && info.flags().contains(Flags::STABLE);
+            let expected = self.line.at(tsc).map_or(given, |line| line.max(given));
+            let own = if stable { last } else { self.own.get() };
+            let placed = timeline.place(page, &Before { ahead, given, own, expected });
+            let placed = placed.or_else(|| (left == 0).then(|| timeline.ahead()));
+            let now = placed.and_then(|ahead| self.prepare(&info, tsc, ahead, timeline, stable));
+            self.writing.store(false, Release);
+            if placed.is_some() {
+                return now;
+            }
         }
-        if self.stable_means.load(Relaxed) && info.flags().contains(Flags::STABLE) {
-            self.prepare(info.version, Line::new(&info).ok()?);
-        } else {
-            self.version.set(NO_VERSION);
-        }
-        Some(now)
     }
 
-    /// Makes `line` the one that fast readings use. An interrupt that finds its own flow inside here goes without:
-    /// otherwise the flow it interrupted would go on to write an older line under its newer version.
-    fn prepare(&self, version: u32, line: Line) {
-        if self.writing.swap(true, Acquire) {
-            return;
-        }
+    /// Makes of the page, which time is `ahead` of, the line that is held against later pages, and that fast readings use if
+    /// the page is `stable`. Returns its time at `tsc`, if that is one.
+    fn prepare(
+        &self,
+        info: &TimeInfo,
+        tsc: u64,
+        ahead: u64,
+        timeline: &Timeline,
+        stable: bool,
+    ) -> Option<u64> {
         self.version.set(NO_VERSION);
+        let info = TimeInfo { system_time: info.system_time.checked_add(ahead)?, ..*info };
+        let line = Line::new(&info).ok()?;
+        let now = nanoseconds(&info, tsc).ok()?;
         self.line.tsc.set(line.tsc);
         self.line.limit.set(line.limit);
         self.line.right.set(line.right);
         self.line.factor.set(line.factor);
         self.line.ns.set(line.ns);
-        self.version.set(version.into());
-        self.writing.store(false, Release);
+        self.own.set(now);
+        if stable && timeline.is_settled(now) {
+            self.version.set(info.version.into());
+        }
+        Some(now)
     }
 
     /// Returns the time of the table below, moved so that it goes on where this clock stopped.
-    fn fall_back(&self, latest: &AtomicU64, below: u64) -> u64 {
+    fn fall_back(&self, timeline: &Timeline, below: u64) -> u64 {
         if !self.falling.load(Relaxed) {
-            let stopped = self.last.get().max(latest.load(Relaxed));
+            let stopped = self.last.get().max(timeline.latest());
             let offset = if stopped == 0 { 0 } else { stopped.wrapping_sub(below) };
             self.offset.set(offset);
             self.falling.store(true, Relaxed);
@@ -181,11 +217,11 @@ pub(crate) enum Stability {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pvclock::{Page, TimeInfo};
+    use crate::pvclock::Page;
 
     #[test]
     fn an_interrupt_leaves_the_line_to_the_flow_that_writes_it() {
-        let (clock, page, latest) = (Clock::new(), Page::new(), AtomicU64::new(0));
+        let (clock, page, timeline) = (Clock::new(), Page::new(), Timeline::new());
         page.store(&TimeInfo {
             version: 2,
             tsc_to_system_mul: 1,
@@ -194,10 +230,10 @@ mod tests {
         });
         clock.start(Stability::Announced);
         clock.writing.store(true, Relaxed);
-        clock.refresh(&page, &latest, || 0);
+        clock.refresh(&page, &timeline, || 0);
         assert_eq!(clock.version.get(), NO_VERSION);
         clock.writing.store(false, Relaxed);
-        clock.refresh(&page, &latest, || 0);
+        clock.refresh(&page, &timeline, || 0);
         assert_eq!((clock.version.get(), clock.line.factor.get()), (2, 1));
         assert!(clock.fast(&page).is_some());
     }

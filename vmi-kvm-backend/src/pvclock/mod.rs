@@ -9,6 +9,8 @@
 //! - The stable flag is heeded only where CPUID gives it a meaning; without it every reading is held up against the
 //!   latest of all CPUs. With it, against the latest of this CPU, so that also a page that changes for the worse (a
 //!   migration) never turns the clock back.
+//! - A clock that starts anew lower (a restore without its time) is moved to where time was, and goes on from there at the
+//!   page's rate; a clock that is set right again is taken as it is.
 //! - While no valid reading can be had, time goes on from the last one at the pace of the table below.
 //!
 //! Source: KVM documentation, "KVM-specific MSRs" (`MSR_KVM_SYSTEM_TIME_NEW`).
@@ -18,15 +20,19 @@ mod line;
 mod local;
 mod page;
 mod registered;
+#[cfg(test)]
+mod restarts;
 mod scale;
 #[cfg(test)]
 mod script;
 #[cfg(test)]
 mod tests;
 mod time_info;
+mod timeline;
 
 pub(crate) use clock::{Clock, Stability};
 pub(crate) use page::{Page, Source, Tries};
-pub use registered::{inherited_registration, page_address, pauses_seen, snapshot};
+pub use registered::{ahead_ns, inherited_registration, page_address, pauses_seen, snapshot};
 pub use scale::{PageError, frequency_hz, nanoseconds};
 pub use time_info::{Flags, TimeInfo};
+pub(crate) use timeline::Timeline;

@@ -22,6 +22,11 @@ pub fn pauses_seen() -> u32 {
     BACKEND.boot.clock.pauses()
 }
 
+/// Returns what the clock is ahead of the page's formula, in nanoseconds: 0 unless the host's clock started anew lower.
+pub fn ahead_ns() -> u64 {
+    BACKEND.timeline.ahead()
+}
+
 /// Returns what the registration MSR held when the [backend](crate::BACKEND) was last enabled: a physical address with bit 0
 /// set where firmware had registered a page, else 0.
 pub fn inherited_registration() -> u64 {

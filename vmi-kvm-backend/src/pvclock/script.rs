@@ -3,10 +3,10 @@
 use std::{
     boxed::Box,
     cell::{Cell, RefCell},
-    sync::atomic::AtomicU64,
+    rc::Rc,
 };
 
-use super::{Clock, Flags, Source, Stability, TimeInfo};
+use super::{Clock, Flags, Source, Stability, TimeInfo, Timeline};
 
 /// What an interrupt does to the machine.
 pub(super) type Interrupt = Box<dyn FnOnce(&Script)>;
@@ -89,13 +89,22 @@ pub(super) const GOOD: TimeInfo = TimeInfo {
 /// A clock with what stands around it; the table below tells `below`.
 pub(super) struct Machine {
     pub(super) clock: Clock,
-    pub(super) latest: AtomicU64,
+    pub(super) timeline: Rc<Timeline>,
     pub(super) below: Cell<u64>,
 }
 
 impl Machine {
     pub(super) fn started(stability: Stability) -> Self {
-        let machine = Self { clock: Clock::new(), latest: AtomicU64::new(0), below: Cell::new(0) };
+        Self::on(Rc::new(Timeline::new()), stability)
+    }
+
+    /// Returns another CPU's.
+    pub(super) fn beside(&self, stability: Stability) -> Self {
+        Self::on(self.timeline.clone(), stability)
+    }
+
+    fn on(timeline: Rc<Timeline>, stability: Stability) -> Self {
+        let machine = Self { clock: Clock::new(), timeline, below: Cell::new(0) };
         machine.clock.start(stability);
         machine
     }
@@ -105,6 +114,6 @@ impl Machine {
     }
 
     pub(super) fn full(&self, source: &impl Source) -> u64 {
-        self.clock.refresh(source, &self.latest, || self.below.get())
+        self.clock.refresh(source, &self.timeline, || self.below.get())
     }
 }

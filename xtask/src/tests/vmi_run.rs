@@ -19,6 +19,7 @@ pub(super) const TESTS: &[Test] = &[
     Test { name: "vmi_run::debian_with_two_cpus_reaches_user_space_and_powers_off", run: debian },
     Test { name: "vmi_run::debian_reboots_by_every_method", run: debian_reboots },
     Test { name: "vmi_run::the_image_survives_a_bad_host", run: bad_host },
+    Test { name: "vmi_run::row_13_a_clock_that_starts_anew_lower_goes_on", run: clock_anew },
     Test { name: "vmi_run::row_11_hypercalls_under_a_foreign_vendor_are_answered", run: foreign_vendor },
     Test { name: "vmi_run::it_starts_in_a_tenth_of_what_microvm_takes", run: starts_lightly },
 ];
@@ -170,6 +171,16 @@ fn foreign_vendor(context: &mut Context) -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
+/// The host's clock starts anew a minute lower while the image watches its own.
+fn clock_anew(context: &mut Context) -> Result<Outcome> {
+    let mut boot = vmi(context, "clock-anew")?;
+    boot.vmm_arguments = ["--clock", "anew"].map(str::to_owned).to_vec();
+    let report = judge(&boot.run()?)?;
+    let check = "anew/the clock goes on at its rate";
+    ensure!(report.passed.iter().any(|name| name == check), "`{check}` did not pass");
+    Ok(Outcome::Passed)
+}
+
 /// What may be wrong with the image's checks on a bad host: nothing else may.
 #[derive(Clone, Copy, Debug)]
 enum Harm {
@@ -183,7 +194,7 @@ enum Harm {
 
 /// Rows of inputs that only a bad host can make, on the real KVM. The image never dies.
 fn bad_host(context: &mut Context) -> Result<Outcome> {
-    let hosts: [(&str, &[&str], Harm); 18] = [
+    let hosts: [(&str, &[&str], Harm); 19] = [
         ("row_01", &["--cpuid", "1:ecx=0/0x80000000"], Harm::None),
         ("row_02", &["--cpuid", "0x40000000:ebx=0", "--cpuid", "0x40000000:ecx=0"], Harm::None),
         ("row_03", &["--cpuid", "0x40000000:ebx=0x40", "--cpuid", "0x40000000:ecx=0x40"], Harm::None),
@@ -200,6 +211,7 @@ fn bad_host(context: &mut Context) -> Result<Outcome> {
         ("row_12 future", &["--clock", "future"], Harm::Clock),
         ("row_13 back", &["--clock", "back"], Harm::Clock),
         ("row_13 apart", &["--clock", "apart"], Harm::None),
+        ("row_13 anew", &["--clock", "anew"], Harm::None),
         ("row_14", &["--clock", "paused"], Harm::None),
         ("row_15", &["--clock", "stale"], Harm::None),
     ];

@@ -15,7 +15,7 @@ use vmi_native::Native;
 use super::{Check, PASSED};
 use crate::kernel::{
     platform::PLATFORM,
-    tally::{Outcome, Verdict, between, holds},
+    tally::{Failure, Outcome, Verdict, between, holds},
 };
 
 pub const CHECKS: &[Check] = &[
@@ -30,15 +30,21 @@ const READS: u32 = 10_000;
 /// What two clocks of one machine may differ by, in parts of a hundred.
 const PERCENT: u64 = 2;
 
-/// The clock advances as the counter does. Reads of the counter around both reads of the clock bound what is right,
-/// however long the machine is held up in between.
+/// The clock advances as the counter does.
 fn now_ns() -> Verdict {
+    let hertz = vmi::time::frequency().map_or(1_000_000_000, |hertz| hertz.get());
+    advances_while(|passed| Ok(passed < hertz / 200))
+}
+
+/// Demands that the clock advances as the counter does, as long as `goes_on` says for the ticks that have passed. Reads of
+/// the counter around both reads of the clock bound what is right, however long the machine is held up in between.
+pub fn advances_while(mut goes_on: impl FnMut(u64) -> Result<bool, Failure>) -> Verdict {
     let hertz = vmi::time::frequency().map_or(1_000_000_000, |hertz| hertz.get());
     let ns = |cycles: u64| (u128::from(cycles) * 1_000_000_000 / u128::from(hertz)) as u64;
     let outer = <Native as Cpu>::cycles();
     let start = vmi::time::now_ns();
     let inner = <Native as Cpu>::cycles();
-    while <Native as Cpu>::cycles() - inner < hertz / 200 {
+    while goes_on(<Native as Cpu>::cycles() - inner)? {
         core::hint::spin_loop();
     }
     let inner = <Native as Cpu>::cycles() - inner;

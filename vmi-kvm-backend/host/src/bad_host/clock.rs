@@ -29,6 +29,9 @@ const PERIOD: Duration = Duration::from_millis(2);
 /// How far the clock steps back, and how long it stays there.
 const STEP_NS: u64 = 1_000_000_000;
 const STEP_PERIODS: u64 = 25;
+/// How far the clock is ahead before it starts anew, and after how many periods it does.
+const AHEAD_NS: u64 = 60_000_000_000;
+const AHEAD_PERIODS: u64 = 250;
 /// After how many periods the wall clock's page is no longer what it was.
 const STALE_PERIODS: u64 = 5;
 
@@ -52,6 +55,8 @@ pub enum ClockFault {
     Paused,
     /// `apart`: the CPUs' pages are seconds apart, and do not claim to agree.
     Apart,
+    /// `anew`: half a second after the guest registered it, the time starts anew a minute lower, once.
+    Anew,
     /// `stale`: the wall clock's page turns into garbage soon after it was asked for.
     Stale,
 }
@@ -68,13 +73,14 @@ impl FromStr for ClockFault {
             "future" => Self::Future,
             "paused" => Self::Paused,
             "apart" => Self::Apart,
+            "anew" => Self::Anew,
             "stale" => Self::Stale,
             _ => match text.strip_prefix("shift=").map(|shift| shift.parse().ok()) {
                 Some(Some(shift)) => Self::Shift(shift),
                 _ => {
                     return Err(Error::Option(format!(
                         "there is no fault `{text}` of the clock page; the faults are odd, torn, back, shift=N, zero, \
-                         future, paused, apart, stale"
+                         future, paused, apart, anew, stale"
                     )));
                 }
             },
@@ -97,8 +103,9 @@ pub(crate) struct Clock {
 struct Registered {
     msr: u64,
     info: Info,
-    /// Where the page is, while it is enabled.
+    /// Where the page is, while it is enabled, and for how many periods it has been.
     page: Option<u64>,
+    periods: u64,
 }
 
 /// `pvclock_vcpu_time_info`.
@@ -167,6 +174,7 @@ impl Clock {
         }
         let mut registered = lock(&self.pages[cpu]);
         registered.msr = value;
+        registered.periods = 0;
         registered.page = (value & ENABLED != 0).then_some(value & !ENABLED);
         if let Some(page) = registered.page {
             let (multiplier, shift) = scale(fd.get_tsc_khz().unwrap_or(1_000_000));
@@ -189,6 +197,7 @@ impl Clock {
                     info.system_time =
                         info.system_time.wrapping_add((self.pages.len() - cpu) as u64 * STEP_NS);
                 }
+                ClockFault::Anew => info.system_time = info.system_time.wrapping_add(AHEAD_NS),
                 ClockFault::Torn | ClockFault::Back | ClockFault::Stale => {}
             }
             write(memory, page, &info, info.version);
@@ -199,7 +208,8 @@ impl Clock {
 
     /// Tells whether pages change by themselves, so that [`turn`](Self::turn) has to be called.
     pub(crate) fn turns(&self) -> Option<Duration> {
-        let turns = [ClockFault::Torn, ClockFault::Back, ClockFault::Paused, ClockFault::Stale];
+        let turns =
+            [ClockFault::Torn, ClockFault::Back, ClockFault::Paused, ClockFault::Anew, ClockFault::Stale];
         turns.contains(&self.fault).then_some(PERIOD)
     }
 
@@ -214,6 +224,10 @@ impl Clock {
         for registered in &self.pages {
             let mut registered = lock(registered);
             let Some(page) = registered.page else { continue };
+            registered.periods += 1;
+            if self.fault == ClockFault::Anew && registered.periods == AHEAD_PERIODS {
+                registered.info.system_time = registered.info.system_time.wrapping_sub(AHEAD_NS);
+            }
             let mut info = registered.info;
             let version = info.version.wrapping_add(2) & !1;
             registered.info.version = version;
@@ -280,12 +294,31 @@ mod tests {
 
     #[test]
     fn every_fault_has_its_name() {
-        for name in ["odd", "torn", "back", "zero", "future", "paused", "apart", "stale", "shift=-128"] {
+        for name in
+            ["odd", "torn", "back", "zero", "future", "paused", "apart", "anew", "stale", "shift=-128"]
+        {
             assert!(name.parse::<ClockFault>().is_ok(), "{name}");
         }
         for name in ["", "shift", "shift=", "shift=128", "even"] {
             assert!(name.parse::<ClockFault>().is_err(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_clock_starts_anew_once() {
+        let memory = crate::memory::allocate(2 << 20).unwrap();
+        let clock = Clock::new(ClockFault::Anew, 1);
+        let info = Info { version: 2, system_time: AHEAD_NS + 7, ..Info::default() };
+        *lock(&clock.pages[0]) = Registered { page: Some(0x1000), info, ..Registered::default() };
+        let mut times = Vec::new();
+        for round in 0..AHEAD_PERIODS * 3 {
+            clock.turn(&memory, round);
+            let mut time = [0; 8];
+            memory.read(0x1010, &mut time).unwrap();
+            times.push(u64::from_le_bytes(time));
+        }
+        let (ahead, anew) = times.split_at(AHEAD_PERIODS as usize - 1);
+        assert!(ahead.iter().all(|&time| time == AHEAD_NS + 7) && anew.iter().all(|&time| time == 7));
     }
 
     #[test]
