@@ -75,8 +75,34 @@ pub unsafe trait Backend: Sync {
     /// # Safety
     ///
     /// - [`enable`](Self::enable) succeeded on this CPU, or failed half-way.
-    /// - No site is edited to a replacement of this backend any more, and no CPU is inside one.
+    /// - No site is edited to a replacement of this backend any more, or [`resume`](Self::resume) enables it before one is
+    ///   executed; and no CPU is inside one.
     unsafe fn disable(&self) {}
+
+    /// Registers anew what [`enable`](Self::enable) registered, and reads anew what it prepared: the machine was restored or
+    /// slept, and the hypervisor may be another and remembers nothing. By itself disables and enables.
+    ///
+    /// # Errors
+    ///
+    /// Says what could not be registered. The replacements go on by the table below then.
+    ///
+    /// # Safety
+    ///
+    /// - [`enable`](Self::enable) succeeded with this `below`; `offer` is this backend's own, from a probe just now.
+    /// - The call is made on the boot CPU, with interrupts off; no CPU is inside a replacement of this backend, or executes
+    ///   one until the call is over.
+    unsafe fn resume(
+        &self,
+        offer: &Offer,
+        machine: &Machine<'_>,
+        platform: &dyn Platform,
+        below: &'static Table,
+    ) -> Result<(), EnableError> {
+        // SAFETY: it is enabled, by the caller's promise, and enabled again below before a replacement is executed.
+        unsafe { self.disable() };
+        // SAFETY: the caller's promises, and it is disabled.
+        unsafe { self.enable(offer, machine, platform, below) }
+    }
 }
 
 /// What a backend found by probing and proposes.
@@ -122,6 +148,8 @@ pub enum EnableError {
     Refused(u32),
     /// The hypervisor accepted a registration but did not fill the page at this physical address.
     NotServed(u64),
+    /// The hypervisor is not found any more behind a restore: what the backend says of that.
+    Gone(&'static str),
 }
 
 impl fmt::Display for EnableError {
@@ -134,6 +162,7 @@ impl fmt::Display for EnableError {
             Self::NotServed(address) => {
                 write!(f, "the hypervisor left the shared page at {address:#x} empty")
             }
+            Self::Gone(reason) => write!(f, "its hypervisor is gone: {reason}"),
         }
     }
 }

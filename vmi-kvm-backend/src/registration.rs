@@ -221,6 +221,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_restore_left_is_replaced() {
+        let cpu = PerCpu::new();
+        let host = Host::kvm(&cpu, ClockMsrs::NEW);
+        register_on(&host, ClockMsrs::NEW, ADDRESS).unwrap();
+        for left in [msr::RESET, 0x9000 | ENABLE, ADDRESS | ENABLE] {
+            host.msrs.borrow_mut().insert(msr::SYSTEM_TIME_NEW, left);
+            // SAFETY: the MSRs are a map.
+            unsafe { unregister(&host, ClockMsrs::NEW, &cpu) };
+            assert_eq!(register_on(&host, ClockMsrs::NEW, ADDRESS), Ok(()));
+            assert_eq!(host.value(msr::SYSTEM_TIME_NEW), ADDRESS | ENABLE);
+            assert!(cpu.clock.is_started());
+        }
+    }
+
+    #[test]
     fn row_25_disable_leaves_no_registration_not_even_firmwares() {
         for clock in [ClockMsrs::NEW, ClockMsrs::LEGACY] {
             let cpu = PerCpu::new();

@@ -4,14 +4,14 @@ use core::fmt;
 
 use vmi_abi::{EnableError, Op, SITE_LEN_MAX};
 
-/// Why [`init`](crate::init), [`teardown`](crate::teardown) or [`SiteSet::register`](crate::SiteSet::register) refused.
-/// Each leaves the kernel as it was.
+/// Why [`init`](crate::init), [`teardown`](crate::teardown), [`resume`](crate::resume) or
+/// [`SiteSet::register`](crate::SiteSet::register) refused. Each leaves the kernel's sites as they were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Error {
     /// `init` came a second time without a teardown between, or on another CPU at the same time.
     AlreadyInitialised,
-    /// `teardown` came without an `init` before.
+    /// `teardown` or `resume` came without an `init` before.
     NotInitialised,
     /// More backends were given than a report can hold: how many.
     TooManyBackends(usize),
@@ -42,7 +42,7 @@ pub enum Error {
     Nothing(Op),
     /// A backend would have a call stand for this op, whose sites may stand where the stack is not the kernel's.
     Stack(Op),
-    /// Sites are being edited: by an `init`, a `teardown`, or for another set.
+    /// Sites are being edited, by an `init`, a `teardown`, or for another set, or a `resume` is under way.
     Busy,
     /// A set of sites was registered a second time.
     Registered,

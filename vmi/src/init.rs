@@ -1,4 +1,4 @@
-//! Selection: describe, probe, stack, validate, enable, edit; and the way back.
+//! Selection: describe, probe, stack, validate, enable, edit; the way back; and what follows a restore.
 
 // UNSAFETY: calls the backends and the patcher.
 #![expect(unsafe_code)]
@@ -121,6 +121,32 @@ pub unsafe fn teardown() -> Result<(), Error> {
     unsafe { active.layers.disable(active.layers.iter().count()) };
     held.deactivate();
     Ok(())
+}
+
+/// Has every layer register with its hypervisor anew, upwards, and read anew what it prepared: behind a restore from a
+/// snapshot or a sleep, of which the hypervisor, or another one, may remember nothing. No site is edited. Where nothing was
+/// forgotten it does no harm.
+///
+/// # Errors
+///
+/// [`Error::NotInitialised`], [`Error::Busy`], and [`Error::Enable`] of the lowest layer that could not register, or whose
+/// hypervisor is [gone](vmi_abi::EnableError::Gone): every other layer has all the same, and what that one's registration
+/// served is served by what is below it. [`teardown`] and [`init`] choose anew.
+///
+/// # Safety
+///
+/// - The caller is the boot CPU, in ring 0, or wherever the bottom is, and the only CPU that runs.
+/// - No interrupted code is inside a replacement: not called from an interrupt handler.
+/// - No exception or non-maskable interrupt handler that runs meanwhile uses an op.
+/// - The handlers of #GP, #UD and #PF ask [`fixup::landing`](crate::fixup::landing).
+pub unsafe fn resume() -> Result<(), Error> {
+    let held = STATE.hold()?;
+    let Some(active) = held.active() else { return Err(Error::NotInitialised) };
+    let Active { bottom, platform, ref layers, .. } = *active;
+    let _masked = Masked::new(bottom);
+    let machine = Machine::new(bottom.cpuid(), CommandLine::new(platform.command_line()));
+    // SAFETY: `init` enabled them; the caller's promises; interrupts are masked.
+    unsafe { layers.resume(bottom, &machine, platform) }
 }
 
 /// Returns the function table: per op, the function that serves it now.

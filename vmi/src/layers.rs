@@ -7,7 +7,7 @@ use core::iter;
 
 use vmi_abi::{Backend, Bottom, EnableError, Machine, Offer, Op, Override, Platform, Replacements, Table};
 
-use crate::patch::Form;
+use crate::{Error, patch::Form};
 
 /// How many backends [`init`](crate::init) takes.
 pub const BACKENDS_MAX: usize = 8;
@@ -111,6 +111,35 @@ impl Layers {
             below = table;
         }
         Ok(below)
+    }
+
+    /// Asks every layer, upwards, to register anew, with an offer from a probe of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Enable`], of the lowest layer that fails; those above it were asked all the same.
+    ///
+    /// # Safety
+    ///
+    /// - The layers are enabled, on this bottom.
+    /// - The call is made on the boot CPU, with interrupts off, and no CPU executes a replacement meanwhile.
+    pub(crate) unsafe fn resume(
+        &self,
+        bottom: &dyn Bottom,
+        machine: &Machine<'_>,
+        platform: &dyn Platform,
+    ) -> Result<(), Error> {
+        let mut below = bottom.table();
+        let mut result = Ok(());
+        for (Layer { backend, .. }, table) in iter::zip(self.iter(), &TABLES) {
+            // SAFETY: the caller's promises; the table is the one it was enabled with.
+            let again = |offer| unsafe { backend.resume(&offer, machine, platform, below) };
+            let resumed = backend.probe(machine).map_err(EnableError::Gone).and_then(again);
+            let resumed = resumed.map_err(|error| Error::Enable { backend: backend.name(), error });
+            result = result.and(resumed);
+            below = table;
+        }
+        result
     }
 
     /// Disables the lowest `count` layers, downwards.

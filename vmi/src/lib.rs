@@ -31,7 +31,7 @@ pub mod time;
 mod front_page {}
 
 pub use error::{Error, Flaw};
-pub use init::{init, init_on, native_table, table, teardown};
+pub use init::{init, init_on, native_table, resume, table, teardown};
 pub use layers::BACKENDS_MAX;
 pub use report::{Report, SiteCounts};
 pub use set::{Registered, SiteSet};

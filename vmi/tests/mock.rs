@@ -25,6 +25,7 @@ const FLAGS: u64 = 0x202;
 static ENABLED: AtomicBool = AtomicBool::new(true);
 static MASKED: AtomicU32 = AtomicU32::new(0);
 static SERIALISED: AtomicU32 = AtomicU32::new(0);
+static REGISTERED: AtomicU32 = AtomicU32::new(0);
 static WRITTEN: AtomicU32 = AtomicU32::new(0);
 
 static PROGRAM: Program = Program([&raw const __executable_start..&raw const etext]);
@@ -157,6 +158,7 @@ unsafe impl Backend for Counter {
         _: &'static Table,
     ) -> Result<(), EnableError> {
         assert!(!ENABLED.load(Relaxed), "enabled with interrupts on");
+        REGISTERED.fetch_add(1, Relaxed);
         Ok(())
     }
 }
@@ -176,8 +178,14 @@ fn a_mock_under_the_layers_masks_serialises_and_writes() {
     // Natively this kills a program.
     vmi::irq::without(|| assert!(!ENABLED.load(Relaxed)));
     assert!(ENABLED.load(Relaxed));
+    let written = WRITTEN.load(Relaxed);
+    // SAFETY: as above.
+    unsafe { vmi::resume() }.expect("resume");
+    assert_eq!((REGISTERED.load(Relaxed), WRITTEN.load(Relaxed), ENABLED.load(Relaxed)), (2, written, true));
     // SAFETY: as above.
     unsafe { vmi::teardown() }.expect("teardown");
-    assert_eq!((MASKED.load(Relaxed), SERIALISED.load(Relaxed)), (2, 2));
+    assert_eq!((MASKED.load(Relaxed), SERIALISED.load(Relaxed)), (3, 2));
+    // SAFETY: as above.
+    assert_eq!(unsafe { vmi::resume() }, Err(vmi::Error::NotInitialised));
     assert_ne!(vmi::cpu::cycles(), 42);
 }

@@ -5,7 +5,7 @@
 
 use core::{
     ops::Range,
-    sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
 use vmi::{BACKENDS_MAX, Backend, Error, Platform, Report, Text};
@@ -32,6 +32,8 @@ struct Candidate {
     enabled: AtomicU32,
     disabled: AtomicU32,
     cleared: AtomicU32,
+    /// It does not find its hypervisor any more.
+    gone: AtomicBool,
 }
 
 /// What a candidate is good for.
@@ -64,6 +66,7 @@ impl Candidate {
             enabled: AtomicU32::new(0),
             disabled: AtomicU32::new(0),
             cleared: AtomicU32::new(0),
+            gone: AtomicBool::new(false),
         }
     }
 
@@ -80,7 +83,7 @@ unsafe impl Backend for Candidate {
     }
 
     fn probe(&self, _: &Machine<'_>) -> Result<Offer, &'static str> {
-        Ok(Offer::plain(self.rank))
+        if self.gone.load(Relaxed) { Err("it is gone") } else { Ok(Offer::plain(self.rank)) }
     }
 
     fn replacements(&self, _: &Offer, _: &Machine<'_>) -> Replacements {
@@ -170,10 +173,11 @@ unsafe impl Platform for Told {
 
 /// Runs all of it.
 pub fn run(tally: &mut Tally) {
-    let checks: [Check; 12] = [
+    let checks: [Check; 13] = [
         ("a clock that nobody read is not calibrated", unread),
         ("layers are stacked by rank", stacked),
         ("a word refuses a layer, and another all", refused),
+        ("a restore has every layer register anew, upwards", resumed),
         ("a backend that cannot be enabled is disabled, and with it all", failing),
         ("a replacement that does not fit leaves nothing registered", unfit),
         ("more backends than fit are refused", too_many),
@@ -248,6 +252,34 @@ fn refused() -> Verdict {
     ended(stop())?;
     counts("it clears what firmware left", &HIGH, [0, 0, 1])?;
     counts("so does the other", &LOW, [0, 0, 1])?;
+    Ok(PASSED)
+}
+
+fn resume() -> Result<(), Error> {
+    // SAFETY: one CPU, ring 0, not in an interrupt, and the #GP handler asks for landings.
+    unsafe { vmi::resume() }
+}
+
+fn resumed() -> Verdict {
+    holds("not without a life", resume() == Err(Error::NotInitialised))?;
+    holds("it starts", start(&[&HIGH, &LOW]).is_ok())?;
+    let served = vmi::table().address(time::now_ns::OP);
+    HIGH.below.store(0, Relaxed);
+    holds("it resumes", resume() == Ok(()))?;
+    let [low, high] = [&LOW, &HIGH].map(|candidate| candidate.moments[0].load(Relaxed));
+    holds("upwards", low < high)?;
+    holds("over the same table", HIGH.below.load(Relaxed) == slow_clock as *const () as usize)?;
+    holds("the sites stay", vmi::table().address(time::now_ns::OP) == served)?;
+    LOW.gone.store(true, Relaxed);
+    let gone = Error::Enable { backend: "low", error: EnableError::Gone("it is gone") };
+    let found = resume();
+    LOW.gone.store(false, Relaxed);
+    holds("one that is gone is named", found == Err(gone))?;
+    counts("the other was asked all the same", &HIGH, [3, 2, 0])?;
+    counts("the one that is gone was not", &LOW, [2, 1, 0])?;
+    ended(stop())?;
+    counts("it ends", &LOW, [0, 1, 0])?;
+    HIGH.take();
     Ok(PASSED)
 }
 

@@ -15,7 +15,7 @@ use vmi_kvm_backend::{
 };
 use vmi_native::Native;
 
-use super::{Check, PASSED};
+use super::{Check, PASSED, time};
 use crate::kernel::{
     insn::attempt,
     platform::{PLATFORM, machine},
@@ -27,6 +27,7 @@ const WITH_CLOCK: &[Check] = &[
     ("kvm/the clock is the page's formula", clock_is_formula),
     ("kvm/the clock follows a changed multiplier", clock_follows_multiplier),
     ("kvm/the page is registered", page_is_registered),
+    ("kvm/the clock goes on over a restore", clock_is_resumed),
     ("kvm/the calendar needs no real-time clock", calendar_without_rtc),
     ("kvm/a hypercall is served", known_hypercall),
     ("kvm/an unknown hypercall is refused", unknown_hypercall),
@@ -150,8 +151,8 @@ fn publish(info: &TimeInfo) {
     unsafe { page_version.write_volatile(version.wrapping_add(1)) };
 }
 
-/// The clock stands still until the page's time has passed what was read from the doubled one; with a page that never
-/// tells a time, for ever.
+/// The clock stands still until the page's time has passed what was read from another; with a page that never tells a time,
+/// for ever.
 fn wait_for_honest_time() {
     const READS: u32 = 10_000_000;
     let stuck = vmi::time::now_ns();
@@ -166,6 +167,21 @@ fn page_is_registered() -> Verdict {
     let page = PLATFORM.get().physical_address(pvclock::page_address());
     equal("system time MSR", registration(), page | msr::ENABLE)?;
     Ok(PASSED)
+}
+
+/// As after a restore of memory and CPU alone: the host knows of no page.
+fn clock_is_resumed() -> Verdict {
+    let before = vmi::time::now_ns();
+    if let Some(msrs) = clock_msrs() {
+        // SAFETY: the MSR is announced by CPUID; the host stops writing the page.
+        let _ = unsafe { <Native as Cpu>::try_write_msr(msrs.system_time, msr::RESET) };
+    }
+    // SAFETY: one CPU, ring 0, not in an interrupt, and the #GP handler asks for landings.
+    holds("the layers resume", unsafe { vmi::resume() }.is_ok())?;
+    holds("time never steps back", vmi::time::now_ns() >= before)?;
+    page_is_registered()?;
+    wait_for_honest_time();
+    time::now_ns()
 }
 
 /// Also a page that firmware registered must be gone: its memory is the kernel's now.

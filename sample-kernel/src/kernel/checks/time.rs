@@ -31,7 +31,7 @@ const READS: u32 = 10_000;
 const PERCENT: u64 = 2;
 
 /// The clock advances as the counter does.
-fn now_ns() -> Verdict {
+pub fn now_ns() -> Verdict {
     let hertz = vmi::time::frequency().map_or(1_000_000_000, |hertz| hertz.get());
     advances_while(|passed| Ok(passed < hertz / 200))
 }
