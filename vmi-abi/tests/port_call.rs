@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use vmi_abi::{
     CommandLine, Machine, cpuid,
     port_call::{
-        Announcement, CALLS_MAX, Call, Features, Header, LEAVES, MAGIC, Number, SIGNATURE, Statistics,
-        Status, Version, block_bytes,
+        Announcement, CALLS_MAX, Call, Features, Header, HeaderFlags, Hints, Implementation, LEAVES, MAGIC,
+        Number, OFF, Range, SIGNATURE, Statistics, Status, Version, block_bytes,
     },
 };
 
@@ -19,6 +19,8 @@ fn announcement() -> Announcement {
     Announcement {
         version: Version::CURRENT,
         features: Features::all(),
+        hints: Hints::POST,
+        implementation: Implementation { id: Implementation::VMI_RUN, version: 0x0102_0003 },
         calls_max: CALLS_MAX as u32,
         call_port: 0x560,
         doorbell_port: 0x564,
@@ -63,8 +65,8 @@ fn the_leaves_are_pinned() {
         words,
         [
             (0x4000_0200, [0x4000_0202, spelled(v, m, i, v), spelled(m, i, v, m), spelled(i, v, m, i)]),
-            (0x4000_0201, [0x0001_0000, 0x7f, 512, 0]),
-            (0x4000_0202, [0x560, 0x564, 0, 0]),
+            (0x4000_0201, [0x0001_0001, 0x7f, 512, 1]),
+            (0x4000_0202, [0x560, 0x564, 1, 0x0102_0003]),
         ]
     );
     assert_eq!(LEAVES, words.len());
@@ -98,6 +100,43 @@ fn another_major_version_is_not_known_and_a_later_minor_is() {
         assert!(!Version::from_bits(unknown).is_known(), "{unknown:#x}");
     }
     assert_eq!(Version::from_bits(0x0002_0007).to_string(), "2.7");
+}
+
+#[test]
+fn every_number_has_one_range() {
+    assert!(Number::ALL.iter().all(|number| number.range() == Range::Standard));
+    let ranges = [
+        (0, Range::Reserved),
+        (0x564d_4900, Range::Reserved),
+        (0x564d_497f, Range::Standard),
+        (0x564d_4980, Range::Experimental),
+        (0x564d_49ff, Range::Experimental),
+        (0x564d_4a00, Range::Reserved),
+        (0x7fff_ffff, Range::Reserved),
+        (0x8000_0000, Range::Vendor(0)),
+        (0x8001_0007, Range::Vendor(1)),
+        (u32::MAX, Range::Vendor(0x7fff)),
+    ];
+    for (number, range) in ranges {
+        assert_eq!(Number(number).range(), range, "{number:#x}");
+    }
+    assert_eq!(Number::vendor(1, 7), Number(0x8001_0007));
+    assert_eq!(Number::vendor(0xffff, 0).range(), Range::Vendor(0x7fff));
+}
+
+#[test]
+fn a_host_says_who_it_is() {
+    assert_eq!(Implementation::default().to_string(), "unnamed");
+    assert_eq!(announcement().implementation.to_string(), "vmi-run 1.2.3");
+    assert_eq!(Implementation { id: 0x4001, version: 0 }.to_string(), "implementation 0x4001 0.0.0");
+}
+
+#[test]
+fn flags_hints_and_off_are_pinned() {
+    assert_eq!((HeaderFlags::PARTIAL.bits(), OFF), (1, 0xffff_ffff_ffff_ffff));
+    assert_eq!((Hints::POST.bits(), Hints::PARTIAL.bits()), (1, 2));
+    let header = Header { flags: 1, ..Header::default() };
+    assert_eq!(header.to_bytes()[24..28], [1, 0, 0, 0]);
 }
 
 #[test]
@@ -161,11 +200,13 @@ fn a_batch_is_pinned_byte_for_byte() {
         count: 3,
         status: 1,
         done: 2,
-        zero: [0; 10],
+        flags: 7,
+        zero: [0; 9],
     };
     let bytes = header.to_bytes();
-    assert_eq!(&bytes[..24], b"VMIB\0\0\x01\0\x7f\0\0\0\x03\0\0\0\x01\0\0\0\x02\0\0\0");
-    assert_eq!(bytes[24..], [0; 40]);
+    assert_eq!(&bytes[..24], b"VMIB\x01\0\x01\0\x7f\0\0\0\x03\0\0\0\x01\0\0\0\x02\0\0\0");
+    assert_eq!(bytes[24..28], [7, 0, 0, 0]);
+    assert_eq!(bytes[28..], [0; 36]);
     let call = Call { result: 0x0102_0304_0506_0708, ..Call::new(Number::CONSOLE_LINE, 0x1234, 80) };
     let expected = b"\x01IMV\x01\0\0\0\x34\x12\0\0\0\0\0\0\x50\0\0\0\0\0\0\0\x08\x07\x06\x05\x04\x03\x02\x01";
     assert_eq!(&call.to_bytes(), expected);
@@ -198,6 +239,9 @@ proptest! {
     fn what_is_announced_is_found(
         version: u32,
         features: u32,
+        hints: u32,
+        id: u32,
+        release: u32,
         calls_max: u32,
         call_port in 1_u16..,
         doorbell_port in 1_u16..,
@@ -206,6 +250,8 @@ proptest! {
         let announcement = Announcement {
             version: Version::from_bits(version),
             features: Features::from_bits_retain(features),
+            hints: Hints::from_bits_retain(hints),
+            implementation: Implementation { id, version: release },
             calls_max,
             call_port,
             doorbell_port,

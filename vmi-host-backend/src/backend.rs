@@ -52,7 +52,7 @@ unsafe impl Backend for VmiHost {
         Ok(Offer {
             rank: Rank::BESIDE,
             features: announced.features().bits().into(),
-            hints: 0,
+            hints: announced.hints().bits().into(),
             base_leaf: interface.base,
         })
     }

@@ -4,7 +4,7 @@ use std::{arch::x86_64::CpuidResult, fmt};
 
 use vmi_abi::{
     Backend, CommandLine, Machine, Offer, Op, Override, Rank,
-    port_call::{Announcement, Features, Version},
+    port_call::{Announcement, Features, Hints, Implementation, Version},
 };
 use vmi_host_backend::BACKEND;
 
@@ -12,8 +12,15 @@ const BASE: u32 = 0x4000_0100;
 
 /// Answers `question` about a machine whose host says so.
 fn on<T>(features: Features, version: Version, question: impl FnOnce(&Machine<'_>) -> T) -> T {
-    let announcement =
-        Announcement { version, features, calls_max: 512, call_port: 0x5640, doorbell_port: 0x5644 };
+    let announcement = Announcement {
+        version,
+        features,
+        hints: Hints::from_bits_retain(u32::MAX),
+        implementation: Implementation::default(),
+        calls_max: 512,
+        call_port: 0x5640,
+        doorbell_port: 0x5644,
+    };
     let leaves = announcement.leaves(BASE);
     let none = CpuidResult { eax: 0, ebx: 0, ecx: 0, edx: 0 };
     let cpuid = |leaf, _| leaves.iter().find(|known| known.0 == leaf).map_or(none, |known| known.1);
@@ -38,6 +45,7 @@ fn replaced(features: Features) -> Vec<&'static str> {
 fn a_hypervisors_own_interface_is_preferred() {
     let offer = probe(Features::all(), Version::CURRENT).unwrap();
     assert!(offer.rank < Rank::HYPERVISOR);
+    assert_eq!(offer.hints, Hints::all().bits().into(), "only what is known");
     assert_eq!((offer.features, offer.base_leaf), (Features::all().bits().into(), BASE));
 }
 

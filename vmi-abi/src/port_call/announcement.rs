@@ -2,7 +2,7 @@
 
 use core::arch::x86_64::CpuidResult;
 
-use super::{Features, Version};
+use super::{Features, Hints, Implementation, Version};
 use crate::Machine;
 
 /// The signature of the interface.
@@ -23,6 +23,10 @@ pub struct Announcement {
     pub version: Version,
     /// What the host does; unknown bits are kept.
     pub features: Features,
+    /// What the host advises; unknown bits are kept. None before version 1.1.
+    pub hints: Hints,
+    /// Who serves. Zeros before version 1.1.
+    pub implementation: Implementation,
     /// The most calls that the host takes in one batch.
     pub calls_max: u32,
     /// The port that takes the page number of a batch.
@@ -44,6 +48,8 @@ impl Announcement {
         Some(Self {
             version: Version::from_bits(head.eax),
             features: Features::from_bits_retain(head.ebx),
+            hints: Hints::from_bits_retain(head.edx),
+            implementation: Implementation { id: ports.ecx, version: ports.edx },
             calls_max: head.ecx,
             call_port: port(ports.eax)?,
             doorbell_port: port(ports.ebx)?,
@@ -60,8 +66,19 @@ impl Announcement {
         let leaf = |eax, ebx, ecx, edx| CpuidResult { eax, ebx, ecx, edx };
         [
             (base, leaf(base + PORTS_LEAF, word(0), word(1), word(2))),
-            (base + VERSION_LEAF, leaf(self.version.bits(), self.features.bits(), self.calls_max, 0)),
-            (base + PORTS_LEAF, leaf(self.call_port.into(), self.doorbell_port.into(), 0, 0)),
+            (
+                base + VERSION_LEAF,
+                leaf(self.version.bits(), self.features.bits(), self.calls_max, self.hints.bits()),
+            ),
+            (
+                base + PORTS_LEAF,
+                leaf(
+                    self.call_port.into(),
+                    self.doorbell_port.into(),
+                    self.implementation.id,
+                    self.implementation.version,
+                ),
+            ),
         ]
     }
 }

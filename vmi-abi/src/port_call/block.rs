@@ -1,5 +1,7 @@
 //! A batch of calls in guest memory.
 
+use bitflags::bitflags;
+
 use super::{Number, Status, wire::wire};
 
 /// Bytes of a page: a batch starts at one.
@@ -7,6 +9,10 @@ pub const PAGE_BYTES: u64 = 4096;
 
 /// First word of a batch: "VMIB" in memory. A page without it is no batch, and is not written to.
 pub const MAGIC: u32 = u32::from_le_bytes(*b"VMIB");
+
+/// The address of no page: taken in place of that of any page that a call registers, and undoes that. All ones, because 0 is
+/// an address.
+pub const OFF: u64 = u64::MAX;
 
 /// The most calls that a batch of this version has.
 pub const CALLS_MAX: usize = 512;
@@ -27,10 +33,24 @@ wire! {
         12 count: u32,
         /// [`Status::ASKED`] or [`Status::POSTED`] from the guest, then the host's answer, written last.
         16 status: u32,
-        /// From the host: how many calls it has gone through, also refused ones.
+        /// From the host: how many calls have been gone through, also refused ones. From the guest, in a
+        /// [partial](HeaderFlags::PARTIAL) batch: how many have been already, which the host passes over; else nothing.
         20 done: u32,
+        /// From the guest: [`HeaderFlags`]. Reserved before version 1.1.
+        24 flags: u32,
         /// Reserved.
-        24 zero: [u32; 10],
+        28 zero: [u32; 9],
+    }
+}
+
+bitflags! {
+    /// How the guest wants a batch handled. Unknown bits are refused.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct HeaderFlags: u32 {
+        /// The host may answer when it has gone through one call or more, and not through all: status [`Status::DONE`] and
+        /// `done` below `count`. The guest asks again, with `done` as it is, for the rest. A call that ends the machine ends
+        /// the batch. Of a posted batch it says nothing, because nobody is held up by that.
+        const PARTIAL = 1 << 0;
     }
 }
 

@@ -1,4 +1,4 @@
-//! What a host can be asked for.
+//! What a host can be asked for, and what it advises.
 
 use bitflags::bitflags;
 
@@ -21,5 +21,17 @@ bitflags! {
         const TRACE_MARK = 1 << 5;
         /// Posted batches and the doorbell: [`Number::POST_BLOCK`](super::Number::POST_BLOCK).
         const DOORBELL = 1 << 6;
+    }
+}
+
+bitflags! {
+    /// What the host advises: what a guest should do, where [`Features`] say what it may. A guest that does not heed a hint is
+    /// served all the same, and one that does not know a bit passes over it.
+    #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+    pub struct Hints: u32 {
+        /// What needs no answer now should be posted: the host has CPUs of its own to look at it.
+        const POST = 1 << 0;
+        /// Batches should be [partial](super::HeaderFlags::PARTIAL): other work of the host's waits for their end.
+        const PARTIAL = 1 << 1;
     }
 }

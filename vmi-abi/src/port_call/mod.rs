@@ -8,8 +8,8 @@
 //! | leaf | EAX | EBX | ECX | EDX |
 //! | --- | --- | --- | --- | --- |
 //! | base | last leaf, base + 2 | `VMIV` | `MIVM` | `IVMI` |
-//! | base + 1 | [`Version`] | [`Features`] | most calls in a batch | 0 |
-//! | base + 2 | call port | doorbell port | 0 | 0 |
+//! | base + 1 | [`Version`] | [`Features`] | most calls in a batch | [`Hints`] |
+//! | base + 2 | call port | doorbell port | [`Implementation::id`] | [`Implementation::version`] |
 //!
 //! # How a call is made
 //!
@@ -27,6 +27,9 @@
 //! has it looked at soon. That is no exit to the host's user space. Rings add up or melt into one. A block is answered
 //! once, and is the host's from the one change of its status to the next.
 //!
+//! A batch holds up its CPU until it is answered, and with it what the host's thread would do meanwhile. One that is
+//! [partial](HeaderFlags::PARTIAL) the host may give back early.
+//!
 //! # What each side promises
 //!
 //! - The guest names in each header the [`Version`] and the [`Features`] that it uses. The host refuses a batch with a
@@ -37,10 +40,12 @@
 //!   gets.
 //! - The host writes `result` and `status` of calls, `done` and `status` of the header, and where a call asks for it,
 //!   and nothing else. The header's status is written last.
+//! - A reset of the machine undoes every registration, as [`OFF`] does: when it is over the host writes nothing more.
 
 mod announcement;
 mod block;
 mod features;
+mod implementation;
 mod number;
 mod statistics;
 mod status;
@@ -48,9 +53,10 @@ mod version;
 mod wire;
 
 pub use announcement::{Announcement, LEAVES, SIGNATURE};
-pub use block::{CALLS_MAX, CALLS_PER_PAGE, Call, Header, MAGIC, PAGE_BYTES, block_bytes};
-pub use features::Features;
-pub use number::{LINE_BYTES_MAX, Number};
+pub use block::{CALLS_MAX, CALLS_PER_PAGE, Call, Header, HeaderFlags, MAGIC, OFF, PAGE_BYTES, block_bytes};
+pub use features::{Features, Hints};
+pub use implementation::Implementation;
+pub use number::{LINE_BYTES_MAX, Number, Range};
 pub use statistics::Statistics;
 pub use status::Status;
 pub use version::Version;

@@ -10,7 +10,7 @@ pub struct Version(u32);
 
 impl Version {
     /// The version that this crate describes.
-    pub const CURRENT: Self = Self(1 << 16);
+    pub const CURRENT: Self = Self(1 << 16 | 1);
 
     /// Reads a version as the other side wrote it, known or not.
     pub const fn from_bits(bits: u32) -> Self {

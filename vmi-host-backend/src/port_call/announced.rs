@@ -5,7 +5,7 @@
 
 use vmi_abi::{
     Machine,
-    port_call::{Announcement, CALLS_MAX, Features, PAGE_BYTES},
+    port_call::{Announcement, CALLS_MAX, Features, Hints, Implementation, PAGE_BYTES},
 };
 
 use super::{Block, Caller, Error, block::View};
@@ -29,6 +29,16 @@ impl Announced {
     /// Returns what the host announces and this crate knows; nothing else is ever asked for.
     pub fn features(self) -> Features {
         self.0.features & Features::all()
+    }
+
+    /// Returns what the host advises, as far as this crate knows it.
+    pub fn hints(self) -> Hints {
+        self.0.hints & Hints::all()
+    }
+
+    /// Returns who serves.
+    pub fn implementation(self) -> Implementation {
+        self.0.implementation
     }
 
     /// Makes calls possible, from `block`, which lies at this physical address.
@@ -78,6 +88,11 @@ impl Announced {
     /// Returns how many calls a batch in `view` may have.
     pub(super) fn calls_max(self, view: &View) -> usize {
         view.slots.len().min(CALLS_MAX).min(self.0.calls_max as usize)
+    }
+
+    /// Tells whether the host may be asked for parts of a batch: from version 1.1 on.
+    pub(super) fn knows_parts(self) -> bool {
+        self.0.version.minor() >= 1
     }
 
     pub(super) fn call_port(self) -> u16 {

@@ -6,7 +6,8 @@
 use core::{marker::PhantomData, mem, sync::atomic::Ordering::Relaxed};
 
 use vmi_abi::port_call::{
-    Call, Features, Header, LINE_BYTES_MAX, MAGIC, Number, PAGE_BYTES, Status, Version, block_bytes,
+    Call, Features, Header, HeaderFlags, LINE_BYTES_MAX, MAGIC, Number, PAGE_BYTES, Status, Version,
+    block_bytes,
 };
 
 use super::{Caller, Error};
@@ -110,13 +111,47 @@ impl<'a> Batch<'a> {
     ///
     /// [`Error::NotServed`], and [`Error::Refused`] of the whole batch. What single calls fail with is among the answers.
     pub fn send(self) -> Result<Answers<'a>, Error> {
+        self.ask(&self.header(Status::ASKED))?;
+        Ok(Answers { batch: self })
+    }
+
+    /// Makes the calls as [`send`](Self::send) does, and lets the host give the batch back when it has gone through some, so
+    /// that interrupts are taken in between. One exit, or one for every part; a host that knows no parts takes it whole.
+    ///
+    /// # Errors
+    ///
+    /// As of [`send`](Self::send), also when the host gets no further: calls of earlier parts were made then.
+    pub fn send_in_parts(self) -> Result<Answers<'a>, Error> {
+        if !self.caller.announced.knows_parts() {
+            return self.send();
+        }
+        let mut header = Header { flags: HeaderFlags::PARTIAL.bits(), ..self.header(Status::ASKED) };
+        loop {
+            let before = header.done;
+            self.ask(&header)?;
+            header.done = self.caller.view.done();
+            let ended = |done: u32| self.caller.view.call(done as usize - 1).number == Number::SHUTDOWN.0;
+            if header.done == header.count {
+                return Ok(Answers { batch: self });
+            }
+            if header.done <= before || header.done > header.count {
+                return Err(Error::NotServed);
+            }
+            if ended(header.done) {
+                return Ok(Answers { batch: self });
+            }
+        }
+    }
+
+    /// Has the host look at the batch.
+    fn ask(&self, header: &Header) -> Result<(), Error> {
         let Caller { announced, view, page, out } = *self.caller;
-        view.put_header(&self.header(Status::ASKED));
+        view.put_header(header);
         // SAFETY: the host announced the port; block and page belong together, by the promise of `open`, and whoever
         // pushed a call vouched for what it does.
         unsafe { out(announced.call_port(), page) };
         match view.answer() {
-            Status::DONE => Ok(Answers { batch: self }),
+            Status::DONE => Ok(()),
             Status::ASKED => {
                 view.withdraw();
                 Err(Error::NotServed)

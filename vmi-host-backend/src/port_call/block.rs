@@ -117,6 +117,11 @@ impl View {
         Status(self.status().load(Acquire))
     }
 
+    /// Returns how many calls the host has gone through, by its word.
+    pub(super) fn done(&self) -> u32 {
+        self.head[core::mem::offset_of!(Header, done) / 4].load(Relaxed)
+    }
+
     /// Takes a batch back that the host did not look at.
     pub(super) fn withdraw(&self) {
         self.status().store(Status::IDLE.0, Relaxed);

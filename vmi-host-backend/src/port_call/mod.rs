@@ -19,6 +19,9 @@
 //! }
 //! ```
 //!
+//! A long batch is better sent by [`Batch::send_in_parts`], where the host [advises](Announced::hints) so or where interrupts
+//! should not wait for its end.
+//!
 //! Nothing here waits: a block that is in use, by the code that an exception interrupted, or by the host that has a
 //! posted batch, is an [`Error::Busy`]. No word of the host is trusted: an answer is a value or a status, and what was
 //! not answered is [`Error::NotServed`].

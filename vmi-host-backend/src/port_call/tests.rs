@@ -8,7 +8,10 @@ use std::{boxed::Box, cell::RefCell, string::ToString, vec, vec::Vec};
 use proptest::prelude::*;
 use vmi_abi::{
     CommandLine, Machine,
-    port_call::{Announcement, Call, Features, Header, MAGIC, Number, Status, Version},
+    port_call::{
+        Announcement, Call, Features, Header, HeaderFlags, Hints, Implementation, MAGIC, Number, Status,
+        Version,
+    },
 };
 
 use super::{Announced, Block, CALLS_OF_PAGE, Caller, Error, block::View};
@@ -21,6 +24,8 @@ fn announcement() -> Announcement {
     Announcement {
         version: Version::CURRENT,
         features: Features::all(),
+        hints: Hints::empty(),
+        implementation: Implementation::default(),
         calls_max: 512,
         call_port: CALL_PORT,
         doorbell_port: DOORBELL_PORT,
@@ -151,6 +156,79 @@ fn no_answer_is_an_error_and_the_block_is_free_again() {
 fn a_machine_that_runs_on_after_its_end_says_so() {
     let caller = opened::<1>(announcement(), |view, _, _| answer(view, 1, Status::DONE, 0));
     assert_eq!(caller.shutdown(0), Err(Error::NotServed));
+}
+
+/// What a batch answered, and with which flags and `done` the host was asked for it.
+type InParts = (Result<Vec<Result<u64, Error>>, Error>, Vec<(u32, u32)>);
+
+/// Sends a batch to a host that goes through `step` calls at most.
+fn in_parts(version: u32, step: u32, calls: u64) -> InParts {
+    let seen = std::rc::Rc::new(RefCell::new(Vec::new()));
+    let log = seen.clone();
+    let announcement = Announcement { version: Version::from_bits(version), ..announcement() };
+    let caller = opened::<16>(announcement, move |view, _, _| {
+        let header = view.header();
+        log.borrow_mut().push((header.flags, header.done));
+        let whole = header.flags & HeaderFlags::PARTIAL.bits() == 0;
+        let done = if whole { header.count } else { header.count.min(header.done + step) };
+        for index in header.done..done {
+            let call = view.call(index as usize);
+            view.put_call(index as usize, &Call { status: Status::DONE.0, result: call.a0, ..call });
+        }
+        view.put_header(&Header { status: Status::DONE.0, done, ..header });
+    });
+    let mut batch = caller.batch().unwrap();
+    (0..calls).for_each(|mark| batch.trace_mark(mark, 0).unwrap());
+    let answers = batch.send_in_parts().map(|answers| answers.iter().collect());
+    assert!(caller.batch().is_ok(), "the block is free again");
+    (answers, seen.take())
+}
+
+#[test]
+fn a_batch_that_is_given_back_early_goes_on_where_the_host_stopped() {
+    let all = |calls| Ok((0..calls).map(Ok).collect::<Vec<_>>());
+    assert_eq!(in_parts(0x1_0001, 16, 16), (all(16), vec![(1, 0)]));
+    assert_eq!(in_parts(0x1_0001, 7, 16), (all(16), vec![(1, 0), (1, 7), (1, 14)]));
+    assert_eq!(in_parts(0x1_0001, 1, 3), (all(3), vec![(1, 0), (1, 1), (1, 2)]));
+    assert_eq!(in_parts(0x1_0001, 1, 0), (all(0), vec![(1, 0)]));
+    assert_eq!(in_parts(0x1_0000, 1, 16), (all(16), vec![(0, 0)]), "a host of 1.0 knows no parts");
+    assert_eq!(
+        in_parts(0x1_0001, 0, 3),
+        (Err(Error::NotServed), vec![(1, 0)]),
+        "a host that gets no further"
+    );
+}
+
+#[test]
+fn a_host_that_counts_wrongly_is_left() {
+    for done in [3, 0x8000_0000, u32::MAX] {
+        let caller = opened::<2>(announcement(), move |view, _, _| {
+            view.put_header(&Header { status: Status::DONE.0, done, ..view.header() });
+        });
+        let mut batch = caller.batch().unwrap();
+        batch.wall_clock().unwrap();
+        batch.wall_clock().unwrap();
+        assert_eq!(batch.send_in_parts().map(drop), Err(Error::NotServed), "{done}");
+    }
+}
+
+#[test]
+fn what_comes_behind_the_end_of_the_machine_is_not_asked_for() {
+    let caller = opened::<2>(announcement(), |view, _, _| answer(view, 1, Status::DONE, 0));
+    let mut batch = caller.batch().unwrap();
+    // SAFETY: nobody is there to do it.
+    unsafe { batch.push(Call::new(Number::SHUTDOWN, 0, 0)) }.unwrap();
+    batch.trace_mark(0, 0).unwrap();
+    let answers = batch.send_in_parts().unwrap();
+    assert_eq!(answers.iter().collect::<Vec<_>>(), [Ok(0), Err(Error::NotServed)]);
+}
+
+#[test]
+fn a_host_says_who_it_is_and_what_it_advises() {
+    let implementation = Implementation { id: 1, version: 0x0200_0000 };
+    let hints = Hints::from_bits_retain(u32::MAX);
+    let announced = detect(Announcement { hints, implementation, ..announcement() }).unwrap();
+    assert_eq!((announced.hints(), announced.implementation()), (Hints::all(), implementation));
 }
 
 #[test]

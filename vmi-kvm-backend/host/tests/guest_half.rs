@@ -8,6 +8,7 @@ use std::{
     cell::{Cell, RefCell},
     rc::Rc,
     sync::atomic::{AtomicU8, AtomicU32, Ordering},
+    time::Duration,
 };
 
 use vmi_abi::CommandLine;
@@ -192,6 +193,18 @@ fn every_call_arrives() {
     // This machine does not end, and the guest says so.
     assert_eq!(guest.shutdown(42), Err(Error::NotServed));
     assert_eq!(monitor.code.get(), Some(42));
+}
+
+#[test]
+fn a_batch_in_parts_is_gone_through_once() {
+    for (part, exits) in [(Duration::ZERO, 512), (Duration::from_secs(3600), 1)] {
+        let (guest, machine) = boot::<512>(PortCalls::new(1).in_parts_of(part), 0x1_0000);
+        let mut batch = guest.batch().expect("the block is free");
+        (0..512).for_each(|mark| batch.trace_mark(mark, 0).expect("there is room"));
+        let answers = batch.send_in_parts().expect("it is answered");
+        assert!(answers.iter().all(|answer| answer == Ok(0)) && answers.len() == 512);
+        assert_eq!((machine.monitor.exits.get(), machine.monitor.marks.get()), (exits, 511 * 512 / 2));
+    }
 }
 
 #[test]

@@ -59,6 +59,7 @@ fn kvm_edits_for_kvm(context: &mut Context) -> Result<Outcome> {
         for check in [
             "after/kvm/the clock is the page's formula",
             "after/kvm/the clock follows a changed multiplier",
+            "after/kvm/the clock goes on over a restore",
             "after/kvm/the page is registered",
             "after/kvm/the calendar needs no real-time clock",
             "after/kvm/an unknown hypercall is refused",

@@ -136,7 +136,8 @@ fuzz_target!(|input: &[u8]| {
         header.features &= 0x7f;
         header.count %= 520;
         header.status = Status::ASKED.0;
-        header.zero = [0; 10];
+        header.flags &= 1;
+        header.zero = [0; 9];
         bytes[..64].copy_from_slice(&header.to_bytes());
         for call in bytes[64..].chunks_exact_mut(size_of::<Call>()) {
             let number = Number::ALL[usize::from(call[0]) % Number::ALL.len()];

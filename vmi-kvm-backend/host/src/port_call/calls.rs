@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use vmi_abi::port_call::{Call, Features, LINE_BYTES_MAX, Number, PAGE_BYTES, Statistics, Status};
+use vmi_abi::port_call::{Call, Features, LINE_BYTES_MAX, Number, OFF, PAGE_BYTES, Statistics, Status};
 
 use super::{GuestRam, PortCalls, Services, Unable};
 
@@ -101,6 +101,7 @@ impl<R: GuestRam, S: Services> Caller<'_, R, S> {
     }
 
     fn post_block(&self, address: u64) -> Result<u64, Status> {
+        let address = if address == OFF { 0 } else { address };
         if !address.is_multiple_of(PAGE_BYTES) {
             return Err(Status::INVALID);
         }

@@ -16,7 +16,8 @@
 //! - A header and each call are copied once, and only the copy is looked at; what the guest changes meanwhile is seen
 //!   not at all or once.
 //! - Every address is checked with its length, without wrap-around, before anything is done.
-//! - At most [`CALLS_MAX`](vmi_abi::port_call::CALLS_MAX) calls are gone through, and no memory is allocated.
+//! - At most [`CALLS_MAX`](vmi_abi::port_call::CALLS_MAX) calls are gone through, and no memory is allocated. A partial batch
+//!   is given back after 50 µs.
 //! - Written is only to the batch itself, and by `STATISTICS` where the guest wants them; a page that does not start as
 //!   a batch is not written to at all.
 

@@ -2,19 +2,24 @@
 
 use std::{
     mem::offset_of,
-    ops::ControlFlow,
+    ops::{ControlFlow, Range},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
+    time::{Duration, Instant},
 };
 
 use vmi_abi::port_call::{
-    Announcement, CALLS_MAX, Call, Features, Header, MAGIC, Number, PAGE_BYTES, Statistics, Status, Version,
-    block_bytes,
+    Announcement, CALLS_MAX, Call, Features, Header, HeaderFlags, Hints, Implementation, MAGIC, Number,
+    PAGE_BYTES, Statistics, Status, Version, block_bytes,
 };
 
 use super::{Exits, Fault, GuestRam, Services, calls::Caller, counters::Counters};
+
+/// How long a batch that may be given back early is gone through: so short that whoever wants the CPU for something else does
+/// not notice, and so long that an exit for each part does not count.
+const PART: Duration = Duration::from_micros(50);
 
 /// What a virtual machine keeps of calls by port: what it offers, where posted blocks are, and counts. Shared by the
 /// threads of all vCPUs.
@@ -25,6 +30,8 @@ pub struct PortCalls {
     refusal: Option<(Option<Number>, Status)>,
     /// By vCPU, the physical address of the block that the doorbell has looked at, or 0.
     posted: Box<[AtomicU64]>,
+    /// How long a partial batch is gone through at a time.
+    part: Duration,
     /// Held by whoever goes through the posted blocks.
     bell: Mutex<()>,
     pub(super) counters: Counters,
@@ -37,6 +44,7 @@ impl PortCalls {
             offered: Features::all(),
             refusal: None,
             posted: (0..vcpus).map(|_| AtomicU64::new(0)).collect(),
+            part: PART,
             bell: Mutex::new(()),
             counters: Counters::default(),
         }
@@ -46,6 +54,12 @@ impl PortCalls {
     #[must_use]
     pub fn offering(self, features: Features) -> Self {
         Self { offered: features & Features::all(), ..self }
+    }
+
+    /// Gives partial batches back after this time, behind the call that is being served.
+    #[must_use]
+    pub fn in_parts_of(self, part: Duration) -> Self {
+        Self { part, ..self }
     }
 
     /// Answers calls of this number, or all calls, with `status`, and does nothing else: a host that has become unable
@@ -60,6 +74,9 @@ impl PortCalls {
         Announcement {
             version: Version::CURRENT,
             features: self.offered,
+            // A doorbell's thread has a CPU of its own only where the guest leaves one.
+            hints: Hints::PARTIAL | if self.posted.len() > 1 { Hints::POST } else { Hints::empty() },
+            implementation: Implementation { id: Implementation::VMI_RUN, version: own_version() },
             calls_max: CALLS_MAX as u32,
             call_port,
             doorbell_port,
@@ -92,8 +109,10 @@ impl PortCalls {
         }
     }
 
-    /// Forgets what the guest told, as a reset of the machine does. Counts stay.
+    /// Forgets what the guest told, as a reset of the machine does. When it comes back, nothing that was posted is written to
+    /// any more. Counts stay.
     pub fn reset(&self) {
+        let _none = self.bell.lock().unwrap_or_else(PoisonError::into_inner);
         self.posted.iter().for_each(|block| block.store(0, Relaxed));
     }
 
@@ -135,7 +154,13 @@ impl PortCalls {
         let (answer, done) = match self.check(&header, ram, block) {
             Ok(features) => {
                 let caller = Caller { port_calls: self, ram, services, vcpu, features };
-                self.serve_calls(&caller, block, header.count)?
+                let partial = waiting == Status::ASKED && header.flags & HeaderFlags::PARTIAL.bits() != 0;
+                if partial {
+                    let end = Instant::now() + self.part;
+                    self.serve_calls(&caller, block, header.done..header.count, || Instant::now() >= end)?
+                } else {
+                    self.serve_calls(&caller, block, 0..header.count, || false)?
+                }
             }
             Err(refusal) => {
                 self.counters.refused.add(1);
@@ -156,22 +181,29 @@ impl PortCalls {
         if !self.offered.contains(features) {
             return Err(Status::UNKNOWN_FEATURE);
         }
+        let flags = HeaderFlags::from_bits(header.flags).ok_or(Status::INVALID)?;
         if header.zero.iter().any(|&word| word != 0) {
             return Err(Status::INVALID);
         }
         let count = usize::try_from(header.count).ok().filter(|&count| count <= CALLS_MAX);
         let bytes = block_bytes(count.ok_or(Status::TOO_LONG)?);
+        if flags.contains(HeaderFlags::PARTIAL) && header.done > header.count {
+            return Err(Status::INVALID);
+        }
         if ram.contains(block, bytes as u64) { Ok(features) } else { Err(Status::FAULT) }
     }
 
-    /// Goes through the calls; returns the status of the batch and how many were gone through.
+    /// Goes through these calls, until `is_over` says behind one that it is enough; returns the status of the batch and how many
+    /// were gone through.
     fn serve_calls<R: GuestRam, S: Services>(
         &self,
         caller: &Caller<'_, R, S>,
         block: u64,
-        count: u32,
+        calls: Range<u32>,
+        is_over: impl Fn() -> bool,
     ) -> Result<(Status, u32), Fault> {
-        for index in 0..count {
+        let count = calls.end;
+        for index in calls {
             let place = block + block_bytes(index as usize) as u64;
             let mut bytes = [0; size_of::<Call>()];
             caller.ram.read(place, &mut bytes)?;
@@ -182,10 +214,19 @@ impl PortCalls {
             }
             caller.ram.write(place + offset_of!(Call, result) as u64, &result.to_le_bytes())?;
             caller.ram.write(place + offset_of!(Call, status) as u64, &status.0.to_le_bytes())?;
-            if flow == ControlFlow::Break(()) {
+            if flow == ControlFlow::Break(()) || is_over() {
                 return Ok((Status::DONE, index + 1));
             }
         }
         Ok((Status::DONE, count))
     }
+}
+
+/// Returns this package's version, as [`Implementation::version`] has it.
+fn own_version() -> u32 {
+    let number = |text: &str| text.parse().unwrap_or(0_u32);
+    let [major, minor, patch] =
+        [env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"), env!("CARGO_PKG_VERSION_PATCH")]
+            .map(number);
+    major << 24 | minor << 16 | patch
 }

@@ -121,7 +121,8 @@ impl Tiny {
             count: calls.len() as u32,
             status: status.0,
             done: 0,
-            zero: [0; 10],
+            flags: 0,
+            zero: [0; 9],
         };
         let mut bytes = header.to_bytes().to_vec();
         for (number, a0, a1) in calls {

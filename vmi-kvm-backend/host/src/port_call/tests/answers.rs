@@ -1,6 +1,11 @@
 //! What each call does, and how wrong ones are refused.
 
-use vmi_abi::port_call::{CALLS_MAX, Call, Features, Header, Number, Statistics, Status, Version};
+use std::time::Duration;
+
+use vmi_abi::port_call::{
+    CALLS_MAX, Call, Features, Header, HeaderFlags, Hints, Implementation, Number, OFF, Statistics, Status,
+    Version,
+};
 
 use super::{
     PortCalls,
@@ -54,6 +59,40 @@ fn a_batch_of_512_is_answered_at_once() {
     assert_eq!(ram.header_at(BLOCK).done, 512);
     let marks: Vec<_> = (0..512).map(|at| Service::Mark(0, at, !at)).collect();
     assert_eq!(notes.take(), marks);
+}
+
+/// Asks for `calls` marks in parts, again and again; returns the `done` of every answer.
+fn parts(port_calls: &PortCalls, calls: u64) -> Vec<u32> {
+    let (ram, notes) = (Ram::default(), Notes::default());
+    let marks: Vec<_> = (0..calls).map(|at| Call::new(Number::TRACE_MARK, at, 0)).collect();
+    ram.put_block(BLOCK, Status::ASKED, &marks);
+    let mut all = Vec::new();
+    let mut done = 0;
+    while all.is_empty() || done < calls as u32 {
+        let flags = HeaderFlags::PARTIAL.bits();
+        ram.put(BLOCK, &Header { count: calls as u32, flags, done, ..header() }.to_bytes());
+        port_calls.call(&ram, &notes, 0, &PAGE.to_le_bytes());
+        let answer = ram.header_at(BLOCK);
+        assert_eq!(Status(answer.status), Status::DONE);
+        done = answer.done;
+        all.push(done);
+    }
+    let served: Vec<_> = (0..calls).map(|at| Service::Mark(0, at, 0)).collect();
+    assert_eq!(notes.take(), served, "each once, in order");
+    all
+}
+
+#[test]
+fn a_partial_batch_is_given_back_when_its_time_is_over_and_goes_on() {
+    let at_once = || PortCalls::new(1).in_parts_of(Duration::from_secs(3600));
+    let one_by_one = || PortCalls::new(1).in_parts_of(Duration::ZERO);
+    assert_eq!(parts(&at_once(), 512), [512]);
+    assert_eq!(parts(&one_by_one(), 5), [1, 2, 3, 4, 5]);
+    assert_eq!(parts(&one_by_one(), 0), [0]);
+    // Who does not ask for parts gets the batch whole.
+    let (port_calls, ram, notes) = (one_by_one(), Ram::default(), Notes::default());
+    let calls = [Call::new(Number::TRACE_MARK, 0, 0); 9];
+    assert_eq!(made(&port_calls, &ram, &notes, &calls), vec![(Status::DONE, 0); 9]);
 }
 
 #[test]
@@ -121,6 +160,10 @@ fn wrong_arguments_are_refused_by_name() {
         (Number(0), 0, 0, Status::UNKNOWN_CALL),
         (Number(1), 0, 0, Status::UNKNOWN_CALL),
         (Number(0x564d_4908), 0, 0, Status::UNKNOWN_CALL),
+        (Number(0x564d_4980), 0, 0, Status::UNKNOWN_CALL),
+        (Number::vendor(1, 1), 0, 0, Status::UNKNOWN_CALL),
+        (Number(u32::MAX), 0, 0, Status::UNKNOWN_CALL),
+        (Number::POST_BLOCK, OFF - 1, 0, Status::INVALID),
     ];
     for (number, a0, a1, expected) in cases {
         let (status, result, asked) = one(Call::new(number, a0, a1));
@@ -175,12 +218,16 @@ fn answered(port_calls: &PortCalls, sent: Header) -> (Header, Vec<Service>) {
 fn a_wrong_header_is_refused_whole() {
     let one_call = Header { count: 1, done: 99, ..header() };
     let mut reserved = one_call;
-    reserved.zero[9] = 1;
+    reserved.zero[8] = 1;
     let cases = [
         (Header { version: 0x0002_0000, ..one_call }, Status::UNKNOWN_VERSION),
         (Header { version: 0, ..one_call }, Status::UNKNOWN_VERSION),
         (Header { features: 1 << 31, ..one_call }, Status::UNKNOWN_FEATURE),
         (reserved, Status::INVALID),
+        (Header { flags: 2, ..one_call }, Status::INVALID),
+        (Header { flags: u32::MAX, done: 0, ..one_call }, Status::INVALID),
+        (Header { flags: 1, done: 2, ..one_call }, Status::INVALID),
+        (Header { flags: 1, done: u32::MAX, ..one_call }, Status::INVALID),
         (Header { count: 513, ..one_call }, Status::TOO_LONG),
         (Header { count: u32::MAX, ..one_call }, Status::TOO_LONG),
     ];
@@ -276,5 +323,10 @@ fn the_announcement_is_what_is_spoken() {
     let announcement = PortCalls::new(1).announcement(0x560, 0x564);
     assert_eq!(announcement.version, Version::CURRENT);
     assert_eq!((announcement.features, announcement.calls_max), (Features::all(), 512));
+    assert_eq!(announcement.hints, Hints::PARTIAL);
+    assert_eq!(PortCalls::new(2).announcement(1, 2).hints, Hints::PARTIAL | Hints::POST);
+    let version = concat!("vmi-run ", env!("CARGO_PKG_VERSION"));
+    assert_eq!(announcement.implementation.to_string(), version);
+    assert_eq!(announcement.implementation.id, Implementation::VMI_RUN);
     assert_eq!((announcement.call_port, announcement.doorbell_port), (0x560, 0x564));
 }

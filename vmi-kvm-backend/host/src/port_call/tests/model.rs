@@ -5,7 +5,9 @@ use std::{
     ops::Range,
 };
 
-use vmi_abi::port_call::{CALLS_MAX, Call, Features, Header, MAGIC, Number, Status, Version, block_bytes};
+use vmi_abi::port_call::{
+    CALLS_MAX, Call, Features, Header, HeaderFlags, MAGIC, Number, Status, Version, block_bytes,
+};
 
 use super::{Exits, Fault, GuestRam, Services, Unable};
 
@@ -261,12 +263,13 @@ impl Services for Notes {
 /// copy, result, status, and one of its own.
 const ACCESSES_MAX: usize = 4 + 4 * CALLS_MAX;
 
-/// Holds what was done for the batch at `block` against the rules; `asked` is what the services were asked for.
+/// Holds what was done for the batch at `block`, which was to be `waiting`, against the rules; `asked` is what the services
+/// were asked for.
 ///
 /// # Panics
 ///
 /// When a rule was broken.
-pub fn judge(ram: &Ram, block: u64, asked: &[Service]) {
+pub fn judge(ram: &Ram, block: u64, waiting: Status, asked: &[Service]) {
     let accesses = ram.accesses.borrow();
     assert!(accesses.len() <= ACCESSES_MAX, "{} accesses", accesses.len());
     let own = u128::from(block)..u128::from(block) + block_bytes(CALLS_MAX) as u128;
@@ -281,6 +284,9 @@ pub fn judge(ram: &Ram, block: u64, asked: &[Service]) {
                 assert_eq!(*address, block, "the header comes first");
                 let header = Header::from_bytes(bytes.as_slice().try_into().expect("a header"));
                 named = Some(Features::from_bits_retain(header.features));
+                if header.flags == HeaderFlags::PARTIAL.bits() && waiting == Status::ASKED {
+                    calls = header.done as usize;
+                }
             }
             Access::Read(address, bytes) if line.take() == Some((*address, bytes.len() as u64)) => {}
             Access::Read(address, bytes) => {
