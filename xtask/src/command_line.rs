@@ -12,7 +12,7 @@ use crate::full_run::judge;
 use crate::host::{HOSTS, Host, Machine};
 use crate::image::{self, Profile, Target};
 use crate::progress::{Progress, say};
-use crate::{bench, demo, doctor, install, startup, tests};
+use crate::{bench, demo, doctor, hostile, install, startup, tests};
 
 /// Builds the VMI image, boots it on every host, and tests everything
 #[derive(Debug, Parser)]
@@ -76,6 +76,8 @@ enum Command {
     ///
     /// Writes every figure into target/bench.json, with a report for the browser beside it.
     Bench(bench::Options),
+    /// Try hostile input of all kinds on vmi-run's code, far more than the tests do
+    Hostile(hostile::Options),
     /// Count what vmi-run, QEMU and others cost from their start to the first line of the image
     Startup(startup::Options),
     /// Say what is missing and how to get it
@@ -105,6 +107,7 @@ impl CommandLine {
             }
             Command::Test { filter } => tests::run(filter.as_deref().unwrap_or_default()),
             Command::Bench(options) => bench::run(options),
+            Command::Hostile(options) => hostile::run(&options),
             Command::Startup(options) => startup::run(&options),
             Command::Doctor => doctor::run(),
         }

@@ -11,6 +11,7 @@ mod doctor;
 mod elf;
 mod full_run;
 mod host;
+mod hostile;
 mod image;
 mod install;
 mod interrupt;

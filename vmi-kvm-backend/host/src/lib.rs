@@ -13,6 +13,8 @@ mod devices;
 mod ending;
 mod error;
 mod events;
+#[cfg(test)]
+mod hostile;
 pub mod layout;
 mod machine;
 pub mod memory;

@@ -172,38 +172,37 @@ impl Clock {
         if !SYSTEM_TIME.contains(&index) {
             return None;
         }
+        let (multiplier, shift) = scale(fd.get_tsc_khz().unwrap_or(1_000_000));
+        let tsc_timestamp = msr::get(fd, TSC).unwrap_or(0);
+        let system_time = self.start.elapsed().as_nanos() as u64;
+        let honest = Info { version: 2, tsc_timestamp, system_time, multiplier, shift, flags: STABLE };
+        self.register(memory, cpu, value, honest);
+        Some(MsrAction::Done(0))
+    }
+
+    /// Takes a registration of a CPU's page, and writes the page, if there is one, with the fault in what were right.
+    fn register(&self, memory: &Memory, cpu: usize, value: u64, honest: Info) {
         let mut registered = lock(&self.pages[cpu]);
         registered.msr = value;
         registered.periods = 0;
         registered.page = (value & ENABLED != 0).then_some(value & !ENABLED);
-        if let Some(page) = registered.page {
-            let (multiplier, shift) = scale(fd.get_tsc_khz().unwrap_or(1_000_000));
-            let mut info = Info {
-                version: 2,
-                tsc_timestamp: msr::get(fd, TSC).unwrap_or(0),
-                system_time: self.start.elapsed().as_nanos() as u64,
-                multiplier,
-                shift,
-                flags: STABLE,
-            };
-            match self.fault {
-                ClockFault::Odd => info.version = 3,
-                ClockFault::Shift(shift) => info.shift = shift,
-                ClockFault::Zero => info.multiplier = 0,
-                ClockFault::Future => info.tsc_timestamp = info.tsc_timestamp.wrapping_add(1 << 40),
-                ClockFault::Paused => info.flags |= PAUSED,
-                ClockFault::Apart => {
-                    info.flags = 0;
-                    info.system_time =
-                        info.system_time.wrapping_add((self.pages.len() - cpu) as u64 * STEP_NS);
-                }
-                ClockFault::Anew => info.system_time = info.system_time.wrapping_add(AHEAD_NS),
-                ClockFault::Torn | ClockFault::Back | ClockFault::Stale => {}
+        let Some(page) = registered.page else { return };
+        let mut info = honest;
+        match self.fault {
+            ClockFault::Odd => info.version = 3,
+            ClockFault::Shift(shift) => info.shift = shift,
+            ClockFault::Zero => info.multiplier = 0,
+            ClockFault::Future => info.tsc_timestamp = info.tsc_timestamp.wrapping_add(1 << 40),
+            ClockFault::Paused => info.flags |= PAUSED,
+            ClockFault::Apart => {
+                info.flags = 0;
+                info.system_time = info.system_time.wrapping_add((self.pages.len() - cpu) as u64 * STEP_NS);
             }
-            write(memory, page, &info, info.version);
-            registered.info = info;
+            ClockFault::Anew => info.system_time = info.system_time.wrapping_add(AHEAD_NS),
+            ClockFault::Torn | ClockFault::Back | ClockFault::Stale => {}
         }
-        Some(MsrAction::Done(0))
+        write(memory, page, &info, info.version);
+        registered.info = info;
     }
 
     /// Tells whether pages change by themselves, so that [`turn`](Self::turn) has to be called.
@@ -280,6 +279,7 @@ fn scale(khz: u32) -> (u32, i8) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hostile::try_all;
 
     #[test]
     fn the_scale_is_that_of_the_counter() {
@@ -319,6 +319,49 @@ mod tests {
         }
         let (ahead, anew) = times.split_at(AHEAD_PERIODS as usize - 1);
         assert!(ahead.iter().all(|&time| time == AHEAD_NS + 7) && anew.iter().all(|&time| time == 7));
+    }
+
+    #[test]
+    fn hostile_registrations_have_one_page_written_or_none() {
+        const RAM: u64 = 2 << 20;
+        /// Bytes of a page, and what is looked at on either side of it.
+        const PAGE: u64 = 32;
+        const ASIDE: u64 = 64;
+        let faults = [
+            ClockFault::Odd,
+            ClockFault::Torn,
+            ClockFault::Back,
+            ClockFault::Shift(i8::MIN),
+            ClockFault::Zero,
+            ClockFault::Future,
+            ClockFault::Paused,
+            ClockFault::Apart,
+            ClockFault::Anew,
+            ClockFault::Stale,
+        ];
+        let memory = crate::memory::allocate(RAM).unwrap();
+        let memory = std::panic::AssertUnwindSafe(&memory);
+        try_all(1, |mut numbers| {
+            let clock = Clock::new(numbers.pick(&faults), 1);
+            let base = numbers.pick(&[0, 0x1000, RAM, u64::MAX, 1 << 63, numbers.0 % RAM, numbers.0]);
+            let near = base.wrapping_add(numbers.below(2 * PAGE)).wrapping_sub(PAGE);
+            let value = if numbers.odds(200) { near | ENABLED } else { near };
+            let page = value & !ENABLED;
+            let honest = Info { version: numbers.next() as u32, ..Info::default() };
+            clock.register(&memory, 0, value, honest);
+            (0..3).for_each(|_| clock.turn(&memory, numbers.next()));
+            assert_eq!(lock(&clock.pages[0]).msr, value);
+            // What is written lies in the page, and that is enabled.
+            let (from, to) = (page.saturating_sub(ASIDE), page.saturating_add(PAGE + ASIDE).min(RAM));
+            let mut around = vec![0; to.saturating_sub(from) as usize];
+            memory.read(from.min(RAM), &mut around).unwrap();
+            let own = |at: u64| value & ENABLED != 0 && (page..page + PAGE).contains(&at);
+            let written = (from..to).zip(&around).find(|(at, byte)| **byte != 0 && !own(*at));
+            assert_eq!(written, None, "by {value:#x}");
+            if page < RAM {
+                memory.write(page, &vec![0; PAGE.min(RAM - page) as usize]).unwrap();
+            }
+        });
     }
 
     #[test]

@@ -119,6 +119,7 @@ mod tests {
 
     use super::*;
     use crate::console::Console;
+    use crate::hostile::try_all;
 
     fn devices(present: Present) -> Devices {
         Devices::new(present, None)
@@ -204,48 +205,53 @@ mod tests {
         assert_eq!(devices.write(0xffff, &[6; 4]), None);
     }
 
-    /// Yields numbers that look random, the same ones every time (xorshift).
-    fn next(state: &mut u64) -> u64 {
-        *state ^= *state << 13;
-        *state ^= *state >> 7;
-        *state ^= *state << 17;
-        *state
-    }
+    /// Accesses of a case, each of them anywhere or at a device.
+    const ACCESSES: usize = 16;
 
     #[test]
-    fn a_million_accesses_end_the_run_only_where_they_should() {
-        let console = Arc::new(Console::new(Box::new(std::io::sink())));
-        let writer = Arc::clone(&console);
-        let writer = std::thread::spawn(move || writer.write_out());
-        let interrupt = EventFd::new(EFD_NONBLOCK).unwrap();
-        let serial = Serial::new(interrupt, Arc::clone(&console));
-        let mut devices = Devices::new(Present::ALL, Some(serial));
+    fn hostile_accesses_end_the_run_only_where_they_should() {
         let resets = [layout::KEYBOARD_DATA, layout::KEYBOARD_COMMAND, layout::PORT_92];
         let mut known =
             vec![layout::SERIAL, layout::RTC, layout::EXIT, layout::PVPANIC, layout::POWER, layout::RESET];
         known.extend_from_slice(&resets);
-        let mut state = 0x9e37_79b9_7f4a_7c15;
-        for _ in 0..1_000_000 {
-            let random = next(&mut state);
-            let value = next(&mut state).to_le_bytes();
-            let width = 1 << (random % 3);
-            let any = (random >> 16) as u16;
-            let near = &known[(random >> 32) as usize % known.len()];
-            // Half of them at a device, or one port beside it.
-            let port = if random & 8 == 0 { any } else { near.start - 1 + any % (near.end - near.start + 2) };
-            if random & 16 == 0 {
-                devices.read(port, &mut [0; 4][..width]);
-            } else if let Some(ending) = devices.write(port, &value[..width]) {
-                let right = match ending {
-                    Ending::Exit(status) => layout::EXIT.contains(&port) && status == value[0],
-                    Ending::Reset if layout::RESET.contains(&port) => width == 1,
-                    Ending::Reset => resets.iter().any(|range| range.contains(&port)),
-                    Ending::PowerOff => layout::POWER.contains(&port),
-                    Ending::Panicked => layout::PVPANIC.contains(&port),
-                    _ => false,
-                };
-                assert!(right, "{ending:?} by {width} bytes at {port:#x}: {value:?}");
+        try_all(1, |mut numbers| {
+            let console = Arc::new(Console::new(Box::new(std::io::sink())));
+            let interrupt = EventFd::new(EFD_NONBLOCK).unwrap();
+            let mut devices = Devices::new(Present::ALL, Some(Serial::new(interrupt, console)));
+            for _ in 0..ACCESSES {
+                let value = numbers.next().to_le_bytes();
+                let width = numbers.pick(&[1, 2, 4]);
+                let any = numbers.next() as u16;
+                let near = &known[numbers.below(known.len() as u64) as usize];
+                // Half of them at a device, or one port beside it.
+                let port =
+                    if numbers.odds(128) { any } else { near.start - 1 + any % (near.end - near.start + 2) };
+                if numbers.odds(128) {
+                    devices.read(port, &mut [0; 4][..width]);
+                } else if let Some(ending) = devices.write(port, &value[..width]) {
+                    let right = match ending {
+                        Ending::Exit(status) => layout::EXIT.contains(&port) && status == value[0],
+                        Ending::Reset if layout::RESET.contains(&port) => width == 1,
+                        Ending::Reset => resets.iter().any(|range| range.contains(&port)),
+                        Ending::PowerOff => layout::POWER.contains(&port),
+                        Ending::Panicked => layout::PVPANIC.contains(&port),
+                        _ => false,
+                    };
+                    assert!(right, "{ending:?} by {width} bytes at {port:#x}: {value:?}");
+                }
             }
+        });
+    }
+
+    #[test]
+    fn what_is_written_to_the_serial_port_is_let_out_however_much() {
+        let console = Arc::new(Console::new(Box::new(std::io::sink())));
+        let writer = Arc::clone(&console);
+        let writer = std::thread::spawn(move || writer.write_out());
+        let serial = Serial::new(EventFd::new(EFD_NONBLOCK).unwrap(), Arc::clone(&console));
+        let mut devices = Devices::new(Present::ALL, Some(serial));
+        for _ in 0..200_000 {
+            devices.write(layout::SERIAL.start, b"x");
             console.wait_for_room();
         }
         console.close();

@@ -1,35 +1,15 @@
 //! Random and adversarial batches, each held against the rules.
 
-use std::{env, panic, time::Instant};
-
 use vmi_abi::port_call::{CALLS_MAX, Call, Features, Header, HeaderFlags, Number, Status, block_bytes};
 
 use super::{
     PortCalls,
-    model::{Notes, Numbers, PIECES, Ram, Service, header, judge},
+    model::{Notes, PIECES, Ram, Service, header, judge},
 };
+use crate::hostile::{Numbers, try_all};
 
-/// How many cases are tried: so many, or what `VMI_HOSTILE_CASES` says.
-const CASES: u64 = 1_000_000;
-
-fn cases() -> u64 {
-    env::var("VMI_HOSTILE_CASES").map_or(CASES, |text| text.parse().expect("VMI_HOSTILE_CASES is a number"))
-}
-
-/// Tries cases by number; the number of a case that fails is printed, and `VMI_HOSTILE_CASE` tries it alone.
-fn try_all(case: impl Fn(u64) + panic::RefUnwindSafe) {
-    if let Ok(text) = env::var("VMI_HOSTILE_CASE") {
-        return case(text.parse().expect("VMI_HOSTILE_CASE is a number"));
-    }
-    let start = Instant::now();
-    for number in 0..cases() {
-        if let Err(failure) = panic::catch_unwind(|| case(number)) {
-            eprintln!("again by VMI_HOSTILE_CASE={number}");
-            panic::resume_unwind(failure);
-        }
-    }
-    println!("{} cases in {:?}", cases(), start.elapsed());
-}
+/// The tests among which the cases of this kind are divided.
+const PARTS: u64 = 3;
 
 /// An address near something that matters: the ends of memory, of pages, of all addresses.
 fn address(numbers: &mut Numbers) -> u64 {
@@ -129,10 +109,9 @@ thread_local! {
 }
 
 #[test]
-fn a_million_hostile_batches_break_no_rule() {
-    try_all(|number| {
+fn hostile_batches_break_no_rule() {
+    try_all(PARTS, |mut numbers| {
         RAM.with(|ram| {
-            let mut numbers = Numbers(number);
             ram.clear();
             let (port_calls, notes) = (PortCalls::new(2), Notes::default());
             let page = batch(&mut numbers, ram);
@@ -144,10 +123,9 @@ fn a_million_hostile_batches_break_no_rule() {
 }
 
 #[test]
-fn a_million_batches_that_change_meanwhile_break_no_rule() {
-    try_all(|number| {
+fn hostile_batches_that_change_meanwhile_break_no_rule() {
+    try_all(PARTS, |mut numbers| {
         RAM.with(|ram| {
-            let mut numbers = Numbers(!number);
             ram.clear();
             let (port_calls, notes) = (PortCalls::new(1), Notes::default());
             let page = batch(&mut numbers, ram);
@@ -162,9 +140,8 @@ fn a_million_batches_that_change_meanwhile_break_no_rule() {
 
 #[test]
 fn hostile_posted_blocks_break_no_rule() {
-    try_all(|number| {
+    try_all(PARTS, |mut numbers| {
         RAM.with(|ram| {
-            let mut numbers = Numbers(number ^ 0x5a5a_0000_0000);
             ram.clear();
             let (port_calls, notes) = (PortCalls::new(1), Notes::default());
             // Any block, also one that a page number does not reach.

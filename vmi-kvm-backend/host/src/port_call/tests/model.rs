@@ -10,36 +10,7 @@ use vmi_abi::port_call::{
 };
 
 use super::{Exits, Fault, GuestRam, Services, Unable};
-
-/// Numbers that look random and repeat from a seed: Steele, Lea and Flood, "Fast splittable pseudorandom number
-/// generators".
-#[derive(Clone, Debug)]
-pub struct Numbers(pub u64);
-
-impl Numbers {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ mixed >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    /// Returns a number below `end`.
-    pub fn below(&mut self, end: u64) -> u64 {
-        self.next() % end
-    }
-
-    /// Returns one of `choices`.
-    pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
-        choices[self.below(choices.len() as u64) as usize]
-    }
-
-    /// Tells, so often in 256, yes.
-    pub fn odds(&mut self, of_256: u64) -> bool {
-        self.below(256) < of_256
-    }
-}
+use crate::hostile::Numbers;
 
 /// Where memory is: a piece from 0 on, one behind a hole, one in the last page that a call can name, and one that ends
 /// where addresses end.

@@ -9,10 +9,8 @@ use std::sync::{
 use vm_memory::{Bytes, GuestAddress, GuestMemoryMmap};
 use vmi_abi::port_call::{Call, Header, Number, Status, block_bytes};
 
-use super::{
-    Exits, GuestRam, PortCalls, Services, Unable,
-    model::{Numbers, header},
-};
+use super::{Exits, GuestRam, PortCalls, Services, Unable, model::header};
+use crate::hostile::Numbers;
 
 type Memory = GuestMemoryMmap<()>;
 
