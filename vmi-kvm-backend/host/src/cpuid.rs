@@ -45,6 +45,12 @@ impl Leaves {
         Ok(leaves)
     }
 
+    /// Returns leaves that are given.
+    #[cfg(test)]
+    pub(crate) fn of_entries(entries: Vec<kvm_cpuid_entry2>) -> Self {
+        Self { entries, cpus: 1 }
+    }
+
     /// Adds the two features that KVM leaves to its user.
     fn add_users_features(&mut self, deadline: bool) {
         if let Some(leaf) = self.find(1, 0) {

@@ -56,6 +56,25 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
+    /// There is no snapshot.
+    #[error("cannot save a snapshot as `{path}`: {reason}")]
+    Snapshot {
+        /// Where it should be.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// A snapshot is refused.
+    #[error("cannot restore the snapshot `{path}`: {reason}")]
+    Restore {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// A snapshot's devices cannot be.
+    #[error("the state of the devices in the snapshot is none that they can have")]
+    Devices,
     /// KVM could not go on with the guest.
     #[error("KVM gave up on CPU {cpu} at guest address {address:#x}: {reason}")]
     KvmGaveUp {

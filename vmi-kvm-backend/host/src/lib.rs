@@ -26,6 +26,7 @@ pub mod restart;
 mod services;
 mod shared;
 pub mod signals;
+mod snapshot;
 pub mod terminal;
 mod topology;
 mod vcpu;

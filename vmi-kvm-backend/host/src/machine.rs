@@ -1,5 +1,6 @@
 //! The machine: made from a configuration, run once.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -19,9 +20,11 @@ use crate::devices::{DebugConsole, Devices, Present, Serial};
 use crate::ending::Ending;
 use crate::error::{Error, Result};
 use crate::events::{self, Outside, Watcher};
+use crate::memory::Memory;
 use crate::pause::Pause;
 use crate::port_call::PortCalls;
 use crate::shared::Shared;
+use crate::snapshot::Snapshot;
 use crate::vcpu::{self, Vcpu};
 use crate::{acpi, background, devices, layout, memory};
 
@@ -91,6 +94,8 @@ pub struct Machine {
     facts: Facts,
     limit: Option<Duration>,
     vendor: Vendor,
+    has_statistics: bool,
+    /// Where addresses are looked up; a snapshot names none.
     image: Option<Input>,
     /// Files are opened behind the run: those of another machine, or the image for its symbols.
     opens_afterwards: bool,
@@ -103,14 +108,38 @@ impl Machine {
     ///
     /// Names what is missing or wrong.
     pub fn new(config: &Config, output: Box<dyn Output>) -> Result<Self> {
+        Self::make(config, None, output)
+    }
+
+    /// Makes a machine that goes on from a snapshot. Of the configuration only what is not in the snapshot counts: the time
+    /// limit, and whether there are statistics.
+    ///
+    /// # Errors
+    ///
+    /// Refuses what is no snapshot, or one that cannot go on here, with the reason; and as [`new`](Self::new) does.
+    pub fn restore(file: &Path, config: &Config, output: Box<dyn Output>) -> Result<Self> {
+        let snapshot = Snapshot::open(file)?;
+        let config = Config {
+            memory_bytes: snapshot.state.memory_bytes,
+            cpus: snapshot.state.cpus.len(),
+            devices: snapshot.present,
+            restart: false,
+            limit: config.limit,
+            statistics: config.statistics,
+            ..Config::new(Boot::default())
+        };
+        Self::make(&config, Some(snapshot), output)
+    }
+
+    fn make(config: &Config, mut snapshot: Option<Snapshot>, output: Box<dyn Output>) -> Result<Self> {
         let memory = memory::allocate(config.memory_bytes)?;
-        let rsdp = acpi::write(&memory, config.cpus.min(CPUS_MAX), config.devices)?;
-        if config.devices.bios {
-            devices::write_bios(&memory)?;
-        }
-        let descriptors = vcpu::descriptors();
-        let Loaded { start, image } =
-            boot::load(&memory, config.memory_bytes, &config.boot, Some(rsdp), descriptors.as_flattened())?;
+        let booted = match &mut snapshot {
+            Some(snapshot) => {
+                snapshot.read_memory(&memory)?;
+                None
+            }
+            None => Some(load(&memory, config)?),
+        };
 
         let kvm = open()?;
         let most = kvm.get_max_vcpus().min(CPUS_MAX);
@@ -144,7 +173,12 @@ impl Machine {
             vcpu::enable_memory_types(&cpu)?;
             cpus.push(cpu);
         }
-        vcpu::enter_at(&cpus[0], &start)?;
+        match (&mut snapshot, &booted) {
+            (Some(snapshot), _) => snapshot.put(&vm, &cpus, &leaves)?,
+            (None, Some(Loaded { start, .. })) => vcpu::enter_at(&cpus[0], start)?,
+            (None, None) => {}
+        }
+        let indices = kvm.get_msr_index_list().map_err(Error::kvm("tell which registers it has"))?;
         let counters =
             if config.statistics { cpus.iter().filter_map(Counters::open).collect() } else { vec![] };
 
@@ -153,23 +187,42 @@ impl Machine {
         let place = IoEventAddress::Pio(layout::DOORBELL.start.into());
         vm.register_ioevent(&doorbell, &place, NoDatamatch).map_err(Error::kvm("connect the doorbell"))?;
         let console = Arc::new(Console::new(output));
+        let kept = snapshot.as_ref().map(|snapshot| &snapshot.state);
+        if kept.is_some_and(|state| !port_calls.set_posted(&memory, &state.posted)) {
+            return Err(Error::Devices);
+        }
         let serial = if config.devices.serial {
             let interrupt = event(EFD_NONBLOCK)?;
             vm.register_irqfd(&interrupt, layout::SERIAL_IRQ).map_err(Error::kvm("connect an interrupt"))?;
-            Some(Serial::new(interrupt, Arc::clone(&console)))
+            let (output, kept) = (Arc::clone(&console), kept.and_then(|state| state.devices.serial.as_ref()));
+            match kept {
+                Some(kept) => Some(Serial::restored(kept, interrupt, output).ok_or(Error::Devices)?),
+                None => Some(Serial::new(interrupt, output)),
+            }
         } else {
             None
         };
         let debug_console = DebugConsole::new(Arc::clone(&console));
+        let devices = match kept {
+            Some(state) => {
+                // The batches that were posted when the guest was stopped are looked at again.
+                let _ = doorbell.write(1);
+                Devices::restored(config.devices, serial, &state.devices).ok_or(Error::Devices)?
+            }
+            None => Devices::new(config.devices, serial),
+        };
         let book = Book::new(config.cpus);
         let shared = Shared {
             stop: AtomicBool::new(false),
             over: event(EFD_NONBLOCK)?,
             vm: Some(vm),
             memory,
+            memory_bytes: config.memory_bytes,
+            msr_indices: indices.as_slice().into(),
+            is_bad: bad.is_bad(),
             pause: Pause::new(config.cpus),
             console,
-            devices: Mutex::new(Devices::new(config.devices, serial).with_debug_console(debug_console)),
+            devices: Mutex::new(devices.with_debug_console(debug_console)),
             port_calls,
             doorbell,
             book: if config.statistics { book.with_detail() } else { book },
@@ -193,7 +246,8 @@ impl Machine {
             shared: Arc::new(shared),
             limit: config.limit,
             vendor,
-            image: config.statistics.then_some(image),
+            has_statistics: config.statistics,
+            image: booted.filter(|_| config.statistics).map(|booted| booted.image),
             opens_afterwards: config.statistics || config.restart,
         })
     }
@@ -231,15 +285,26 @@ impl Machine {
         let ending = shared.outcome().unwrap_or(Ok(Ending::TimeLimit))?;
         let ending = written?.unwrap_or(ending);
         let lost = shared.console.lost();
-        let statistics = self.image.map(|image| Statistics {
+        let image = self.image.as_ref().map(Input::path_to_read).unwrap_or_default();
+        let statistics = self.has_statistics.then(|| Statistics {
             ending: ending.word(),
             status: ending.status(),
             counters: self.counters.iter().filter_map(Counters::read).collect(),
             vmi: shared.port_call_counts(),
-            ..shared.book.close(&image.path_to_read(), self.vendor)
+            ..shared.book.close(&image, self.vendor)
         });
         Ok(Outcome { ending, statistics, lost })
     }
+}
+
+/// Loads the image and what goes with it into memory.
+fn load(memory: &Memory, config: &Config) -> Result<Loaded> {
+    let rsdp = acpi::write(memory, config.cpus.min(CPUS_MAX), config.devices)?;
+    if config.devices.bios {
+        devices::write_bios(memory)?;
+    }
+    let descriptors = vcpu::descriptors();
+    boot::load(memory, config.memory_bytes, &config.boot, Some(rsdp), descriptors.as_flattened())
 }
 
 /// Returns what CPUID tells a CPU, and what is wrong with that.

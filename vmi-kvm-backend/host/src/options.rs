@@ -12,6 +12,24 @@ use crate::machine::Config;
 
 /// The heading under which the options for a bad host stand.
 const BAD: &str = "Bad host";
+/// The options that say what a machine is made of, which is in a snapshot already.
+const MADE: [&str; 15] = [
+    "image",
+    "arguments",
+    "memory",
+    "cpus",
+    "initrd",
+    "module",
+    "without",
+    "restart",
+    "cpuid",
+    "claim",
+    "msr",
+    "fail",
+    "clock",
+    "hold",
+    "steal",
+];
 /// The ways in which the clock page can be spoiled.
 const CLOCK_FAULTS: &str = "odd|torn|back|shift=N|zero|future|paused|apart|stale";
 
@@ -22,7 +40,7 @@ const CLOCK_FAULTS: &str = "odd|torn|back|shift=N|zero|future|paused|apart|stale
 #[command(after_help = "The exit status is the guest's; 123 quit, 124 time limit, 125 failure, 126 crash")]
 pub struct Options {
     /// The kernel: a PVH or multiboot image, or a Linux bzImage
-    #[arg(required_unless_present = "help_bad_host", hide = true)]
+    #[arg(required_unless_present_any = ["help_bad_host", "restore"], hide = true)]
     image: Option<PathBuf>,
     /// The kernel's command line
     #[arg(last = true, hide = true)]
@@ -51,6 +69,9 @@ pub struct Options {
     /// Obey commands that come by a socket
     #[arg(long, value_name = "PATH")]
     pub control: Option<PathBuf>,
+    /// Go on from a snapshot instead
+    #[arg(long, value_name = "FILE", conflicts_with_all = MADE)]
+    pub restore: Option<PathBuf>,
     /// Count exits, and tell at the end: table or json
     #[arg(long, value_name = "FORMAT", num_args = 0..=1, require_equals = true)]
     #[arg(default_missing_value = "table", hide_possible_values = true)]

@@ -28,6 +28,11 @@ pub(crate) struct Shared {
     /// None where there is no KVM. Before the memory, which it uses and must not outlive.
     pub(crate) vm: Option<VmFd>,
     pub(crate) memory: Memory,
+    pub(crate) memory_bytes: u64,
+    /// The model-specific registers that KVM tells of.
+    pub(crate) msr_indices: Arc<[u32]>,
+    /// Whether the host is a bad one.
+    pub(crate) is_bad: bool,
     pub(crate) pause: Pause,
     pub(crate) console: Arc<Console>,
     pub(crate) devices: Mutex<Devices>,
@@ -159,6 +164,9 @@ impl Shared {
             over: EventFd::new(EFD_NONBLOCK).unwrap(),
             vm: None,
             memory: crate::memory::allocate(2 << 20).unwrap(),
+            memory_bytes: 2 << 20,
+            msr_indices: Arc::new([]),
+            is_bad: false,
             pause: Pause::new(cpus),
             devices: Mutex::new(Devices::new(Present::ALL, None)),
             port_calls: PortCalls::new(cpus),

@@ -17,6 +17,13 @@ fn wrong_options_are_no_status_of_a_guest() {
         ("--memory lots image", "lots"),
         ("--limit -1 image", "-1"),
         ("--without floppy image", "floppy"),
+        ("--restore snapshot image", "--restore"),
+        ("--restore snapshot --memory 1G", "--memory"),
+        ("--restore snapshot --restart", "--restart"),
+        ("--restore snapshot --steal 1", "--steal"),
+        ("--restore snapshot -- words", "--restore"),
+        ("--restore /no/snapshot", "/no/snapshot"),
+        ("--control /no/directory/control image", "/no/directory/control"),
     ] {
         let output = run(words);
         let text = String::from_utf8(output.stderr).unwrap();

@@ -67,6 +67,9 @@ impl Holds {
 
     /// Returns how long a CPU is still held.
     pub(crate) fn left(&self, cpu: usize) -> Option<Duration> {
+        if self.rules.is_empty() {
+            return None;
+        }
         let mut until = lock(self.until.get(cpu)?);
         let left =
             until.map(|until| until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero());

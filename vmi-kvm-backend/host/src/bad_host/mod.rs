@@ -37,3 +37,12 @@ pub struct BadHost {
     /// Steal time that is added at every mark.
     pub steal: Option<Steal>,
 }
+
+impl BadHost {
+    /// Tells whether anything is wrong with the host.
+    pub(crate) fn is_bad(&self) -> bool {
+        let Self { cpuid, claims, msrs, failed_call, clock, holds, steal } = self;
+        let lists = [cpuid.is_empty(), claims.is_empty(), msrs.is_empty(), holds.is_empty()];
+        lists.contains(&false) || failed_call.is_some() || clock.is_some() || steal.is_some()
+    }
+}

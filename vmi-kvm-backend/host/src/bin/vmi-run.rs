@@ -56,7 +56,10 @@ fn run(options: &Options) -> Result<Outcome> {
     let control = options.control.as_deref().map(Control::bind).transpose()?;
     // Until the machine is made, which may mean to read for long, signals do what they always do.
     let config = options.config();
-    let machine = Machine::new(&config, output()?)?;
+    let machine = match &options.restore {
+        Some(file) => Machine::restore(file, &config, output()?),
+        None => Machine::new(&config, output()?),
+    }?;
     let (_signals, signals) = Signals::take()?;
     let outside = || {
         let signals = signals.try_clone();

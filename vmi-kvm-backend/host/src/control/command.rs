@@ -1,6 +1,7 @@
 //! Commands and answers.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,11 @@ pub(super) enum Command {
     Pause {},
     /// To go on.
     Resume {},
+    /// A snapshot.
+    Snapshot {
+        /// The file that is to be made or replaced.
+        file: PathBuf,
+    },
     /// A non-maskable interrupt.
     Nmi {
         /// The CPU that gets it.
@@ -108,6 +114,7 @@ mod tests {
             (r#"{"command":"dance"}"#, "`dance`"),
             (r#"{"command":"status","cpu":1}"#, "`cpu`"),
             (r#"{"command":"nmi","cpu":-1}"#, "-1"),
+            (r#"{"command":"snapshot"}"#, "`file`"),
             (r#"{"command":"quit"} {"command":"quit"}"#, "trailing"),
         ] {
             let refused = read(line).unwrap_err();

@@ -3,7 +3,7 @@
 //! A command is a line of JSON, `{"command":"status"}`, and so is its answer, `{"ok":true,...}` or
 //! `{"ok":false,"error":"a sentence"}`. Answers come in the order of the commands of a connection. A thread of its own
 //! serves all connections, waits for none of them, and takes no lock that a CPU holds while it waits; what may take long
-//! (to pause, to resume) is done on another.
+//! (to pause, to resume, to take a snapshot) is done on another.
 
 mod client;
 mod command;

@@ -182,6 +182,7 @@ impl Connections<'_> {
             }
             Command::Pause {} => Job::Pause,
             Command::Resume {} => Job::Resume,
+            Command::Snapshot { file } => Job::Snapshot(file),
         };
         match self.jobs.send((client, job)) {
             Ok(()) => None,

@@ -1,6 +1,7 @@
 //! What may take long, one after the other.
 
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex};
 
@@ -8,13 +9,14 @@ use rustix::event::{EventfdFlags, eventfd};
 
 use super::command::{Answer, Body};
 use crate::error::{Error, Result};
-use crate::pause;
 use crate::shared::{Shared, lock};
+use crate::{pause, snapshot};
 
 /// What may take long.
 pub(super) enum Job {
     Pause,
     Resume,
+    Snapshot(PathBuf),
 }
 
 /// Answers that are there, with the numbers of the clients that wait for them.
@@ -63,6 +65,13 @@ fn serve(shared: &Shared, job: &Job) -> Result<Body> {
     match job {
         Job::Pause => pause::pause(shared)?,
         Job::Resume => pause::resume(shared),
+        Job::Snapshot(path) if shared.pause.is_still() => snapshot::save(shared, path)?,
+        Job::Snapshot(path) => {
+            pause::pause(shared)?;
+            let saved = snapshot::save(shared, path);
+            pause::resume(shared);
+            saved?;
+        }
     }
     Ok(Body::Done {})
 }

@@ -3,6 +3,8 @@
 //! Source: IBM Personal Computer AT Technical Reference, "Keyboard Controller", "Status Register" and "Commands". It
 //! is never busy, so that who waits until it takes a command does not wait for ever.
 
+use serde::{Deserialize, Serialize};
+
 use super::port_bus::Effect;
 use crate::ending::Ending;
 
@@ -26,7 +28,8 @@ const NO_RESET: u8 = 1 << 0;
 const A20: u8 = 1 << 1;
 
 /// The controller.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Keyboard {
     command_byte: u8,
     /// What is there to be read.

@@ -12,9 +12,11 @@ mod pvpanic;
 mod reset;
 mod rtc;
 mod serial;
+mod state;
 
 pub(crate) use bios::{register as register_bios, reset_is_announced, write as write_bios};
 pub(crate) use debug_console::DebugConsole;
 pub(crate) use port_bus::{Devices, NOTHING};
 pub use present::{Name, Present};
 pub(crate) use serial::Serial;
+pub(crate) use state::DevicesState;

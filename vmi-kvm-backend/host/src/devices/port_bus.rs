@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use super::{DebugConsole, Present, exit, keyboard, port92, power, pvpanic, reset, rtc, serial::Serial};
+use super::{
+    DebugConsole, DevicesState, Present, exit, keyboard, port92, power, pvpanic, reset, rtc, serial::Serial,
+};
 use crate::ending::Ending;
 use crate::layout;
 
@@ -32,6 +34,26 @@ impl Devices {
     pub(crate) fn with_debug_console(mut self, console: DebugConsole) -> Self {
         self.debug_console = self.present.debug_console.then_some(console);
         self
+    }
+
+    /// Makes the devices with what they kept; none where that cannot be.
+    pub(crate) fn restored(present: Present, serial: Option<Serial>, state: &DevicesState) -> Option<Self> {
+        let rtc = rtc::Rtc::restored(&state.rtc)?;
+        Some(Self { present, serial, debug_console: None, rtc, keyboard: state.keyboard.clone() })
+    }
+
+    /// Returns what they keep.
+    pub(crate) fn state(&self) -> DevicesState {
+        DevicesState {
+            serial: self.serial.as_ref().map(Serial::state),
+            rtc: self.rtc.state(),
+            keyboard: self.keyboard.clone(),
+        }
+    }
+
+    /// Returns which there are.
+    pub(crate) fn present(&self) -> Present {
+        self.present
     }
 
     /// Serves one read of 1, 2 or 4 bytes. A byte that no device answers for reads as ones, as on an empty bus.
@@ -175,6 +197,39 @@ mod tests {
         assert_eq!(data, [0xff; 2]);
         devices.read(SCRATCH, &mut data[..1]);
         assert_eq!(data[0], 0xa5);
+    }
+
+    #[test]
+    fn what_devices_keep_is_kept_over_a_snapshot() {
+        let console = || Arc::new(Console::new(Box::new(std::io::sink())));
+        let event = || EventFd::new(EFD_NONBLOCK).unwrap();
+        let mut devices = Devices::new(Present::ALL, Some(Serial::new(event(), console())));
+        // A scratch value and interrupts of the UART, a byte of the clock's memory, half a command to the keyboard.
+        for (port, value) in [(0x3ff, 0xa5), (0x3f9, 1), (0x70, 0x40), (0x71, 0x5a), (0x64, 0xd1)] {
+            assert_eq!(devices.write(port, &[value]), None);
+        }
+        devices.serial.as_mut().unwrap().input(b"x");
+        let json = serde_json::to_string(&devices.state()).unwrap();
+        let state: DevicesState = serde_json::from_str(&json).unwrap();
+        let interrupt = event();
+        let serial =
+            Serial::restored(state.serial.as_ref().unwrap(), interrupt.try_clone().unwrap(), console());
+        assert_eq!(interrupt.read().unwrap(), 1, "the interrupt that waited");
+        let mut restored = Devices::restored(Present::ALL, serial, &state).unwrap();
+        assert_eq!(restored.state(), state);
+        let mut read = |port| {
+            let mut byte = [0];
+            restored.read(port, &mut byte);
+            byte[0]
+        };
+        assert_eq!([0x3ff, 0x71, 0x3f8].map(&mut read), [0xa5, 0x5a, b'x']);
+        assert_eq!(restored.write(0x60, &[0xde]), Some(Ending::Reset));
+        let mut damaged = state.clone();
+        damaged.rtc.memory.pop();
+        assert!(Devices::restored(Present::ALL, None, &damaged).is_none());
+        damaged = state;
+        damaged.rtc.index = 0x80;
+        assert!(Devices::restored(Present::ALL, None, &damaged).is_none());
     }
 
     #[test]

@@ -103,7 +103,16 @@ impl Present {
 
     /// Leaves a device out.
     pub fn without(&mut self, device: Name) {
-        let place = match device {
+        *self.place(device) = false;
+    }
+
+    /// Tells whether a device is there.
+    pub fn has(mut self, device: Name) -> bool {
+        *self.place(device)
+    }
+
+    fn place(&mut self, device: Name) -> &mut bool {
+        match device {
             Name::Serial => &mut self.serial,
             Name::WideSerial => &mut self.wide_serial,
             Name::DebugConsole => &mut self.debug_console,
@@ -115,8 +124,7 @@ impl Present {
             Name::Keyboard => &mut self.keyboard,
             Name::Port92 => &mut self.port92,
             Name::Bios => &mut self.bios,
-        };
-        *place = false;
+        }
     }
 }
 

@@ -5,6 +5,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::state::RtcState;
+
 const INDEX: u16 = 0;
 /// The highest bit of the index masks NMI and is none of the clock's.
 const INDEX_MASK: u8 = 0x7f;
@@ -33,6 +35,17 @@ impl Rtc {
     /// Makes the clock.
     pub(super) fn new() -> Self {
         Self { index: 0, memory: [0; 128], seconds: 0 }
+    }
+
+    /// Returns what it keeps.
+    pub(super) fn state(&self) -> RtcState {
+        RtcState { index: self.index, memory: self.memory.to_vec(), seconds: self.seconds }
+    }
+
+    /// Makes the clock with what it kept; none where that cannot be.
+    pub(super) fn restored(state: &RtcState) -> Option<Self> {
+        let memory = state.memory.as_slice().try_into().ok()?;
+        (state.index <= INDEX_MASK).then_some(Self { index: state.index, memory, seconds: state.seconds })
     }
 
     /// Reads a port.

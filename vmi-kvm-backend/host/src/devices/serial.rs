@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use vm_superio::Trigger;
-use vm_superio::serial::NoEvents;
+use vm_superio::serial::{NoEvents, SerialState};
 use vmm_sys_util::eventfd::EventFd;
 
+use super::state::Uart;
 use crate::console::Console;
 
 /// What the UART writes into.
@@ -43,6 +44,20 @@ impl Serial {
     /// Makes the UART with its interrupt line and its console.
     pub(crate) fn new(interrupt: EventFd, console: Arc<Console>) -> Self {
         Self { uart: vm_superio::Serial::new(Interrupt(interrupt), Transmitter(console)) }
+    }
+
+    /// Makes the UART with what it kept; none where that cannot be. An interrupt that waited comes again.
+    pub(crate) fn restored(state: &Uart, interrupt: EventFd, console: Arc<Console>) -> Option<Self> {
+        let state = SerialState::from(state);
+        let uart =
+            vm_superio::Serial::from_state(&state, Interrupt(interrupt), NoEvents, Transmitter(console))
+                .ok()?;
+        Some(Self { uart })
+    }
+
+    /// Returns what it keeps.
+    pub(super) fn state(&self) -> Uart {
+        self.uart.state().into()
     }
 
     /// Reads a register.

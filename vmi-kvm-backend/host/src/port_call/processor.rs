@@ -116,6 +116,19 @@ impl PortCalls {
         self.posted.iter().for_each(|block| block.store(0, Relaxed));
     }
 
+    /// Returns by vCPU where its posted block is; 0 where there is none.
+    pub fn posted(&self) -> Vec<u64> {
+        self.posted.iter().map(|block| block.load(Relaxed)).collect()
+    }
+
+    /// Sets where the posted blocks are, as [`posted`](Self::posted) told; returns whether all can be there.
+    #[must_use]
+    pub fn set_posted(&self, ram: &impl GuestRam, blocks: &[u64]) -> bool {
+        let can_be =
+            |&block: &u64| block == 0 || block.is_multiple_of(PAGE_BYTES) && ram.contains(block, PAGE_BYTES);
+        blocks.iter().all(can_be) && (0..).zip(blocks).all(|(vcpu, block)| self.post_block(vcpu, *block))
+    }
+
     /// Returns what was counted so far.
     pub fn statistics(&self, exits: Exits) -> Statistics {
         self.counters.with(exits)

@@ -176,7 +176,7 @@ impl Cpu<'_> {
     fn park(&mut self) {
         self.finish_exit();
         let shared = self.shared;
-        if shared.pause.park(self.number, || shared.is_over()) {
+        if shared.pause.park(self.number, &self.fd, || shared.is_over()) {
             // Refused where the guest has registered no clock page, and so has no flag to see.
             let _ = self.fd.kvmclock_ctrl();
             shared.console.wait_for_room();

@@ -16,4 +16,5 @@ mod hostile;
 mod job_control;
 mod output;
 mod program;
+mod snapshots;
 mod tiny;
