@@ -27,6 +27,7 @@ mod rows;
 mod run;
 mod sample_kernel;
 mod siteless;
+mod snapshots;
 mod source;
 mod timings;
 mod tiny_kernel;

@@ -3,8 +3,8 @@
 use super::run::Test;
 use super::{
     bench, budgets, damage, demos, disassembly, doors, init_cost, interruptions, kvm_cost, life, matrix,
-    mutations, one_image, outside, patches, report, rows, sample_kernel, siteless, source, timings, trace,
-    verdicts, vmi_run,
+    mutations, one_image, outside, patches, report, rows, sample_kernel, siteless, snapshots, source,
+    timings, trace, verdicts, vmi_run,
 };
 
 /// What mostly compiles, in debug or in a directory of its own, and so does not wait for what boots.
@@ -36,6 +36,7 @@ pub(super) const BOOTS: &[&[Test]] = &[
     trace::TESTS,
     sample_kernel::TESTS,
     vmi_run::TESTS,
+    snapshots::TESTS,
 ];
 
 /// What has a limit of time for the whole machine.

@@ -35,19 +35,18 @@ fn take(shared: &Shared) -> Result<State> {
     let vm = VmState::take(vm)?;
     let without = Name::ALL.iter().filter(|(_, name)| !devices.present().has(*name));
     let without = without.map(|(name, _)| (*name).to_owned()).collect();
-    let devices_state = devices.state();
-    drop(devices);
     let indices: Arc<[u32]> = Arc::clone(&shared.msr_indices);
     let cpus = (0..shared.pause.cpus()).map(|cpu| {
         let indices = Arc::clone(&indices);
         pause::on_cpu(shared, cpu, move |cpu| CpuState::take(cpu, &indices))?
     });
+    let cpus = cpus.collect::<Result<_>>()?;
     Ok(State {
         memory_bytes: shared.memory_bytes,
         without,
         vm,
-        cpus: cpus.collect::<Result<_>>()?,
-        devices: devices_state,
+        cpus,
+        devices: devices.state(),
         posted: shared.port_calls.posted(),
     })
 }
