@@ -117,8 +117,14 @@ fn who_writes_waits_for_room_until_the_run_is_over_and_nobody_else_waits() {
     soon(|| lock(&console.queue).held_up == 1);
     assert!(console.waiting() < ROOM + 100);
     assert!(receiver.try_recv().is_err(), "the CPU waits");
-    console.let_go();
+    console.let_pass(true);
     receiver.recv_timeout(SOON).unwrap();
+    cpu.join().unwrap();
+    console.let_pass(false);
+    let cpu = Arc::clone(&console);
+    let cpu = thread::spawn(move || cpu.wait_for_room());
+    soon(|| lock(&console.queue).held_up == 1);
+    console.let_go();
     cpu.join().unwrap();
     // The thread that writes is in the middle of a system call, out of which a signal gets it.
     crate::vcpu::install_handler().unwrap();
