@@ -102,6 +102,14 @@ impl Leaves {
         }
     }
 
+    /// Takes away all by which a guest finds a hypervisor.
+    pub(crate) fn hide_hypervisor(&mut self) {
+        self.entries.retain(|entry| !BASES.contains(&entry.function));
+        if let Some(leaf) = self.find(1, 0) {
+            leaf.ecx &= !HYPERVISOR;
+        }
+    }
+
     /// Reads a leaf as a CPU does, but for leaves that are not there: they are zero.
     fn read(&self, leaf: u32, subleaf: u32) -> CpuidResult {
         let entry = self.entries.iter().find(|entry| {
@@ -153,6 +161,16 @@ mod tests {
         leaves.find_or_add(0xb, 0).eax = 2;
         assert_eq!([0, 1, 7].map(|subleaf| leaves.read(0xb, subleaf).eax), [2, 0, 1]);
         assert_eq!(leaves.read(0xb, 3).eax, 0);
+    }
+
+    #[test]
+    fn a_hypervisor_that_is_hidden_is_nowhere() {
+        let mut leaves = leaves(&[(1, 0, 0), (0x4000_0000, 0, 0), (0x4000_0001, 0, 0), (0x8000_0000, 0, 0)]);
+        leaves.add_users_features(true);
+        leaves.hide_hypervisor();
+        assert_eq!(leaves.read(1, 0).ecx, TSC_DEADLINE);
+        let left: Vec<u32> = leaves.entries.iter().map(|entry| entry.function).collect();
+        assert_eq!(left, [1, 0x8000_0000]);
     }
 
     #[test]

@@ -22,7 +22,9 @@ use crate::error::{Error, Result};
 use crate::events::{self, Outside, Watcher};
 use crate::memory::Memory;
 use crate::pause::Pause;
+use crate::pins::Pins;
 use crate::port_call::PortCalls;
+use crate::profile::Profile;
 use crate::shared::Shared;
 use crate::snapshot::Snapshot;
 use crate::vcpu::{self, Vcpu};
@@ -42,6 +44,10 @@ pub struct Config {
     pub memory_bytes: u64,
     /// How many CPUs.
     pub cpus: usize,
+    /// Which CPUs of this machine they run on.
+    pub pins: Pins,
+    /// Which hypervisor the guest finds.
+    pub profile: Profile,
     /// Which devices there are.
     pub devices: Present,
     /// Whether [`restart::run`](crate::restart::run) starts the guest again after a reset.
@@ -64,6 +70,8 @@ impl Config {
             boot,
             memory_bytes: Self::MEMORY_BYTES,
             cpus: 1,
+            pins: Pins::default(),
+            profile: Profile::default(),
             devices: Present::ALL,
             restart: false,
             limit: None,
@@ -93,6 +101,7 @@ pub struct Machine {
     shared: Arc<Shared>,
     facts: Facts,
     limit: Option<Duration>,
+    pins: Pins,
     vendor: Vendor,
     has_statistics: bool,
     /// Where addresses are looked up; a snapshot names none.
@@ -125,6 +134,7 @@ impl Machine {
             devices: snapshot.present,
             restart: false,
             limit: config.limit,
+            pins: config.pins.clone(),
             statistics: config.statistics,
             ..Config::new(Boot::default())
         };
@@ -164,7 +174,9 @@ impl Machine {
 
         let mut leaves = Leaves::supported(&kvm, config.cpus)?;
         let vendor = leaves.vendor();
-        leaves.announce(&port_calls.announcement(layout::CALL.start, layout::DOORBELL.start));
+        let vmi = port_calls.announcement(layout::CALL.start, layout::DOORBELL.start);
+        config.profile.shape(&mut leaves, &vmi);
+        config.pins.check()?;
         let mut cpus = Vec::with_capacity(config.cpus);
         for number in 0..config.cpus {
             let cpu = vm.create_vcpu(number as u64).map_err(Error::kvm("make a CPU"))?;
@@ -245,6 +257,7 @@ impl Machine {
             },
             shared: Arc::new(shared),
             limit: config.limit,
+            pins: config.pins.clone(),
             vendor,
             has_statistics: config.statistics,
             image: booted.filter(|_| config.statistics).map(|booted| booted.image),
@@ -270,7 +283,7 @@ impl Machine {
         // From here on there are threads: what fails ends the run, and they are stopped.
         let clock = background::spoil_clock(Arc::clone(shared));
         let clock = clock.map_err(|error| shared.end(Err(error))).ok();
-        let cpus = Vcpu::start_all(self.cpus, shared);
+        let cpus = Vcpu::start_all(self.cpus, &self.pins, shared);
         let cpus = shared.cpus.get_or_init(|| cpus);
         let control = listener.map(|listener| Server::start(listener, self.facts, shared));
         let control = control.transpose().map_err(|error| shared.end(Err(error))).ok();

@@ -9,15 +9,18 @@ use crate::bad_host::{BadHost, Claim, ClockFault, CpuidRule, FailedCall, Hold, M
 use crate::boot::{Boot, Module};
 use crate::devices::{Name, Present};
 use crate::machine::Config;
+use crate::pins::Pins;
+use crate::profile::Profile;
 
 /// The heading under which the options for a bad host stand.
 const BAD: &str = "Bad host";
 /// The options that say what a machine is made of, which is in a snapshot already.
-const MADE: [&str; 15] = [
+const MADE: [&str; 16] = [
     "image",
     "arguments",
     "memory",
     "cpus",
+    "profile",
     "initrd",
     "module",
     "without",
@@ -51,6 +54,12 @@ pub struct Options {
     /// How many CPUs
     #[arg(short, long, value_name = "N", default_value_t = 1)]
     cpus: usize,
+    /// Run each on one CPU of this machine, by turns: 0,2-5
+    #[arg(long, value_name = "CPUS")]
+    pin: Option<Pins>,
+    /// What the guest finds: vmi (KVM and VMI), kvm, or bare
+    #[arg(long, value_name = "NAME", default_value = "vmi", hide_default_value = true)]
+    profile: Profile,
     /// First file system of Linux, first module of another
     #[arg(short, long, value_name = "FILE")]
     initrd: Option<PathBuf>,
@@ -134,6 +143,8 @@ impl Options {
         Config {
             memory_bytes: self.memory,
             cpus: self.cpus,
+            pins: self.pin.clone().unwrap_or_default(),
+            profile: self.profile,
             devices,
             restart: self.restart,
             limit: self.limit,

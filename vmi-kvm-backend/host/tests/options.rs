@@ -17,6 +17,8 @@ fn wrong_options_are_no_status_of_a_guest() {
         ("--memory lots image", "lots"),
         ("--limit -1 image", "-1"),
         ("--without floppy image", "floppy"),
+        ("--pin 1-0 image", "1-0"),
+        ("--profile xen image", "xen"),
         ("--restore snapshot image", "--restore"),
         ("--restore snapshot --memory 1G", "--memory"),
         ("--restore snapshot --restart", "--restart"),

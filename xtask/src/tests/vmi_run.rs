@@ -18,6 +18,7 @@ pub(super) const TESTS: &[Test] = &[
     Test { name: "vmi_run::the_exit_status_is_the_guests", run: exit_status },
     Test { name: "vmi_run::debian_with_two_cpus_reaches_user_space_and_powers_off", run: debian },
     Test { name: "vmi_run::debian_reboots_by_every_method", run: debian_reboots },
+    Test { name: "vmi_run::a_guest_finds_the_hypervisor_of_its_profile", run: profiles },
     Test { name: "vmi_run::the_image_survives_a_bad_host", run: bad_host },
     Test { name: "vmi_run::row_13_a_clock_that_starts_anew_lower_goes_on", run: clock_anew },
     Test { name: "vmi_run::row_11_hypercalls_under_a_foreign_vendor_are_answered", run: foreign_vendor },
@@ -120,6 +121,20 @@ fn debian_reboots(context: &mut Context) -> Result<Outcome> {
     }
     let resets = console.matches("the guest reset the machine").count();
     ensure!(resets == METHODS.len(), "{resets} resets: {console}");
+    Ok(Outcome::Passed)
+}
+
+fn profiles(context: &mut Context) -> Result<Outcome> {
+    const PROFILES: [(&str, &[&str]); 3] = [("vmi", &["kvm", "vmi"]), ("kvm", &["kvm"]), ("bare", &[])];
+    let mut boots = vec![vmi(context, &epoch())?; PROFILES.len()];
+    for (boot, (profile, _)) in boots.iter_mut().zip(PROFILES) {
+        boot.vmm_arguments = ["--profile", profile].map(str::to_owned).to_vec();
+    }
+    for (run, (profile, layers)) in run_all(&boots, &mut |_| Ok(()))?.iter().zip(PROFILES) {
+        let report = judge(run).with_context(|| profile)?;
+        let found = report.layers.with_context(|| format!("{profile}: no layers were told of"))?;
+        ensure!(found == layers, "{profile}: {found:?}");
+    }
     Ok(Outcome::Passed)
 }
 

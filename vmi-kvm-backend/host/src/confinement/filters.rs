@@ -96,6 +96,7 @@ const THREADS: &[Sysno] = &[
     Sysno::clone3,
     Sysno::rseq,
     Sysno::sched_getaffinity,
+    Sysno::sched_setaffinity,
     Sysno::seccomp,
     Sysno::set_robust_list,
 ];
@@ -160,7 +161,6 @@ const START: &[Sysno] = &[
     Sysno::pipe2,
     Sysno::prlimit64,
     Sysno::rmdir,
-    Sysno::sched_setaffinity,
     Sysno::signalfd4,
     Sysno::sysinfo,
     Sysno::timerfd_create,

@@ -8,6 +8,7 @@ use kvm_ioctls::VcpuFd;
 use super::{exits, kick};
 use crate::confinement::{self, Role};
 use crate::error::{Error, Result};
+use crate::pins::Pins;
 use crate::shared::{EndsByPanic, Shared};
 use crate::signals;
 
@@ -27,17 +28,20 @@ impl Vcpu {
     /// # Errors
     ///
     /// Fails where there is no thread to be had.
-    fn start(number: usize, fd: VcpuFd, shared: Arc<Shared>) -> Result<Self> {
-        Self::spawn(number, shared, move |shared| match confinement::narrow(Role::Cpu) {
-            Ok(()) => exits::run(number, fd, shared),
-            Err(error) => shared.end(Err(error)),
+    fn start(number: usize, fd: VcpuFd, pins: Pins, shared: Arc<Shared>) -> Result<Self> {
+        Self::spawn(number, shared, move |shared| {
+            match pins.pin(number).and_then(|()| confinement::narrow(Role::Cpu)) {
+                Ok(()) => exits::run(number, fd, shared),
+                Err(error) => shared.end(Err(error)),
+            }
         })
     }
 
     /// Starts all CPUs. Where one cannot be started the run is over, and those that were are left to be stopped.
-    pub(crate) fn start_all(fds: Vec<VcpuFd>, shared: &Arc<Shared>) -> Vec<Self> {
+    pub(crate) fn start_all(fds: Vec<VcpuFd>, pins: &Pins, shared: &Arc<Shared>) -> Vec<Self> {
         let starts = fds.into_iter().enumerate();
-        until_one_fails(shared, starts.map(|(number, fd)| Self::start(number, fd, Arc::clone(shared))))
+        let start = |(number, fd)| Self::start(number, fd, pins.clone(), Arc::clone(shared));
+        until_one_fails(shared, starts.map(start))
     }
 
     fn spawn(
