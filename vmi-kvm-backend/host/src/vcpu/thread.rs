@@ -29,8 +29,11 @@ impl Vcpu {
     ///
     /// Fails where there is no thread to be had.
     fn start(number: usize, fd: VcpuFd, pins: Pins, shared: Arc<Shared>) -> Result<Self> {
+        let held = confinement::held();
         Self::spawn(number, shared, move |shared| {
-            match pins.pin(number).and_then(|()| confinement::narrow(Role::Cpu)) {
+            // A mark that a CPU sets has it read what the kernel counted up to there.
+            let role = if shared.book.is_detailed() { Role::Start } else { Role::Cpu };
+            match pins.pin(number).and_then(|()| confinement::narrow_from(held, role)) {
                 Ok(()) => exits::run(number, fd, shared),
                 Err(error) => shared.end(Err(error)),
             }
