@@ -10,8 +10,9 @@ use crate::error::{Error, Result};
 use crate::shared::{EndsByPanic, Shared};
 use crate::signals;
 
-/// Their stack: a line of a VMI call is the largest thing on it.
-const STACK: usize = 128 << 10;
+/// Their stack: the state of a machine that is saved is the largest thing on it, several times over where nothing is
+/// optimized. It is less than a large page, which the kernel would fill with zeros for it.
+const STACK: usize = 1 << 20;
 
 /// A ring of ours among those of the guest, which does not ring that often.
 const LAST: u64 = 1 << 48;

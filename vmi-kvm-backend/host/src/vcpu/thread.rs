@@ -12,8 +12,8 @@ use crate::pins::Pins;
 use crate::shared::{EndsByPanic, Shared};
 use crate::signals;
 
-/// The stack of a CPU's thread: it serves exits and nothing else.
-const STACK: usize = 256 << 10;
+/// The stack of a CPU's thread: it serves exits, and tells its state for a snapshot.
+const STACK: usize = 512 << 10;
 
 /// A CPU that runs.
 pub(crate) struct Vcpu {
