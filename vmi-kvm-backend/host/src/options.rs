@@ -34,7 +34,7 @@ const MADE: [&str; 16] = [
     "steal",
 ];
 /// The ways in which the clock page can be spoiled.
-const CLOCK_FAULTS: &str = "odd|torn|back|shift=N|zero|future|paused|apart|stale|anew";
+const CLOCK_FAULTS: &str = "odd|torn|back|shift=N|zero|future|paused|apart|end|stale|anew";
 
 /// Run a kernel under KVM: a PVH or multiboot image, or a Linux bzImage
 #[derive(Debug, Parser)]

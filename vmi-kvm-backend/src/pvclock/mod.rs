@@ -4,7 +4,8 @@
 //! Nothing in the page is believed:
 //!
 //! - A read is valid only under an even version that is the same before and behind it; the number of tries is bounded.
-//! - Multiplier 0, a shift outside -31..=31 and a result above 64 bits are [`PageError`]s.
+//! - Multiplier 0, a shift outside -31..=31 and a result above 63 bits are [`PageError`]s: the count is never
+//!   near its end, where time would begin again at 0.
 //! - A time-stamp counter below the page's counts as no time gone by.
 //! - The stable flag is heeded only where CPUID gives it a meaning; without it every reading is held up against the
 //!   latest of all CPUs. With it, against the latest of this CPU, so that also a page that changes for the worse (a

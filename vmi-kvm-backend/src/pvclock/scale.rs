@@ -7,6 +7,10 @@ use super::TimeInfo;
 /// The widest shift either way that a page may ask for, in bits.
 const SHIFT_MAX: i8 = 31;
 
+/// The latest time that is believed, in nanoseconds: 292 years, where a signed count ends. A clock near the end of 64 bits is
+/// broken, and whoever followed it would soon see time begin again at 0.
+pub(super) const NS_MAX: u64 = i64::MAX as u64;
+
 /// Why a clock page tells no time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -19,7 +23,7 @@ pub enum PageError {
     ZeroMultiplier,
     /// The shift lies outside -31..=31.
     Shift(i8),
-    /// The result does not fit 64 bits: the ticks since the page's time stamp, and the page's system time in
+    /// The result does not fit 63 bits: the ticks since the page's time stamp, and the page's system time in
     /// nanoseconds.
     Overflow(u64, u64),
 }
@@ -36,7 +40,7 @@ impl fmt::Display for PageError {
             Self::ZeroMultiplier => f.write_str("the clock page has the multiplier 0"),
             Self::Shift(shift) => write!(f, "the clock page has the shift {shift}, not one from -31 to 31"),
             Self::Overflow(ticks, ns) => {
-                write!(f, "the clock page leads past 64 bits: {ticks} ticks behind {ns} ns")
+                write!(f, "the clock page leads past 63 bits: {ticks} ticks behind {ns} ns")
             }
         }
     }
@@ -62,7 +66,7 @@ pub fn nanoseconds(info: &TimeInfo, tsc: u64) -> Result<u64, PageError> {
     };
     let passed = (shifted * u128::from(info.tsc_to_system_mul)) >> 32;
     let passed = u64::try_from(passed).map_err(|_| overflow)?;
-    info.system_time.checked_add(passed).ok_or(overflow)
+    info.system_time.checked_add(passed).filter(|&now| now <= NS_MAX).ok_or(overflow)
 }
 
 /// Returns the rate of the time-stamp counter in hertz, as `info` tells it.

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::{
     Flags, PageError, Source, Stability, TimeInfo, Tries, nanoseconds,
+    scale::NS_MAX,
     script::{GOOD, Machine, Script},
 };
 
@@ -205,13 +206,28 @@ fn an_interrupt_that_changes_the_line_under_a_fast_read_makes_it_look_again() {
 }
 
 #[test]
-fn an_overflow_is_not_a_time() {
-    let page = TimeInfo { system_time: u64::MAX - 10, tsc_to_system_mul: u32::MAX, tsc_shift: 31, ..GOOD };
-    assert_eq!(nanoseconds(&page, 1000), Ok(u64::MAX - 10));
-    assert_eq!(nanoseconds(&page, 1001), Err(PageError::Overflow(1, u64::MAX - 10)));
-    let (machine, script) = (Machine::started(Stability::Announced), Script::new(page, 1001));
-    machine.below.set(77);
-    assert_eq!(machine.now(&script), 77);
+fn row_12_a_time_past_292_years_is_none() {
+    for (system_time, first) in [(NS_MAX - 10, 1001), (NS_MAX + 1, 1000), (u64::MAX - 10, 1000)] {
+        let page = TimeInfo { system_time, tsc_to_system_mul: u32::MAX, tsc_shift: 31, ..GOOD };
+        let passed = first - 1000;
+        assert_eq!(nanoseconds(&page, 1000).ok(), (passed > 0).then_some(system_time));
+        assert_eq!(nanoseconds(&page, first), Err(PageError::Overflow(passed, system_time)));
+        let (machine, script) = (Machine::started(Stability::Announced), Script::new(page, first));
+        machine.below.set(77);
+        assert_eq!(machine.now(&script), 77);
+    }
+}
+
+#[test]
+fn row_13_a_clock_that_steps_back_below_0_does_not_use_up_the_count() {
+    let (machine, script) = (Machine::started(Stability::Announced), Script::new(GOOD, 1000));
+    machine.now(&script);
+    script.update(|page| page.system_time = 0_u64.wrapping_sub(1_000_000_000));
+    machine.below.set(1);
+    for passed in 0..5 {
+        machine.below.set(1 + passed * 1_000_000_000);
+        assert_eq!(machine.now(&script), GOOD.system_time + passed * 1_000_000_000);
+    }
 }
 
 fn anything() -> impl Strategy<Value = TimeInfo> {
@@ -243,7 +259,7 @@ proptest! {
         let expected = (-31..=31).contains(&shift).then(|| {
             let shifted = if shift < 0 { ticks / (1 << -shift) } else { ticks * (1 << shift) };
             let passed = shifted * u128::from(info.tsc_to_system_mul) / (1 << 32);
-            u64::try_from(passed + u128::from(info.system_time)).ok()
+            u64::try_from(passed + u128::from(info.system_time)).ok().filter(|&ns| ns <= NS_MAX)
         });
         let expected = expected.flatten().filter(|_| info.tsc_to_system_mul != 0);
         prop_assert_eq!(nanoseconds(&info, tsc).ok(), expected);

@@ -233,7 +233,7 @@ enum Harm {
 
 /// Rows of inputs that only a bad host can make, on the real KVM. The image never dies.
 fn bad_host(context: &mut Context) -> Result<Outcome> {
-    let hosts: [(&str, &[&str], Harm); 19] = [
+    let hosts: [(&str, &[&str], Harm); 20] = [
         ("row_01", &["--cpuid", "1:ecx=0/0x80000000"], Harm::None),
         ("row_02", &["--cpuid", "0x40000000:ebx=0", "--cpuid", "0x40000000:ecx=0"], Harm::None),
         ("row_03", &["--cpuid", "0x40000000:ebx=0x40", "--cpuid", "0x40000000:ecx=0x40"], Harm::None),
@@ -246,6 +246,7 @@ fn bad_host(context: &mut Context) -> Result<Outcome> {
         ("row_12 odd", &["--clock", "odd"], Harm::Refused),
         ("row_12 shift", &["--clock", "shift=99"], Harm::Refused),
         ("row_12 zero", &["--clock", "zero"], Harm::Refused),
+        ("row_12 end", &["--clock", "end"], Harm::Refused),
         ("row_12 torn", &["--clock", "torn"], Harm::Clock),
         ("row_12 future", &["--clock", "future"], Harm::Clock),
         ("row_13 back", &["--clock", "back"], Harm::Clock),

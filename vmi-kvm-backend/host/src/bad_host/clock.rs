@@ -29,7 +29,7 @@ const PERIOD: Duration = Duration::from_millis(2);
 /// How far the clock steps back, and how long it stays there.
 const STEP_NS: u64 = 1_000_000_000;
 const STEP_PERIODS: u64 = 25;
-/// How far the clock is ahead before it starts anew, and after how many periods it does.
+/// How far a clock is ahead that will start anew, or step back, and after how many periods it starts anew.
 const AHEAD_NS: u64 = 60_000_000_000;
 const AHEAD_PERIODS: u64 = 250;
 /// After how many periods the wall clock's page is no longer what it was.
@@ -55,6 +55,8 @@ pub enum ClockFault {
     Paused,
     /// `apart`: the CPUs' pages are seconds apart, and do not claim to agree.
     Apart,
+    /// `end`: the time is half a second before the end of its 64 bits.
+    End,
     /// `anew`: half a second after the guest registered it, the time starts anew a minute lower, once.
     Anew,
     /// `stale`: the wall clock's page turns into garbage soon after it was asked for.
@@ -73,6 +75,7 @@ impl FromStr for ClockFault {
             "future" => Self::Future,
             "paused" => Self::Paused,
             "apart" => Self::Apart,
+            "end" => Self::End,
             "anew" => Self::Anew,
             "stale" => Self::Stale,
             _ => match text.strip_prefix("shift=").map(|shift| shift.parse().ok()) {
@@ -80,7 +83,7 @@ impl FromStr for ClockFault {
                 _ => {
                     return Err(Error::Option(format!(
                         "there is no fault `{text}` of the clock page; the faults are odd, torn, back, shift=N, zero, \
-                         future, paused, apart, anew, stale"
+                         future, paused, apart, end, anew, stale"
                     )));
                 }
             },
@@ -198,8 +201,12 @@ impl Clock {
                 info.flags = 0;
                 info.system_time = info.system_time.wrapping_add((self.pages.len() - cpu) as u64 * STEP_NS);
             }
-            ClockFault::Anew => info.system_time = info.system_time.wrapping_add(AHEAD_NS),
-            ClockFault::Torn | ClockFault::Back | ClockFault::Stale => {}
+            ClockFault::End => info.system_time = u64::MAX - STEP_NS / 2,
+            // Far enough from 0 to go back.
+            ClockFault::Back | ClockFault::Anew => {
+                info.system_time = info.system_time.wrapping_add(AHEAD_NS);
+            }
+            ClockFault::Torn | ClockFault::Stale => {}
         }
         write(memory, page, &info, info.version);
         registered.info = info;
@@ -295,7 +302,7 @@ mod tests {
     #[test]
     fn every_fault_has_its_name() {
         for name in
-            ["odd", "torn", "back", "zero", "future", "paused", "apart", "anew", "stale", "shift=-128"]
+            ["odd", "torn", "back", "zero", "future", "paused", "apart", "end", "anew", "stale", "shift=-128"]
         {
             assert!(name.parse::<ClockFault>().is_ok(), "{name}");
         }
@@ -336,6 +343,7 @@ mod tests {
             ClockFault::Future,
             ClockFault::Paused,
             ClockFault::Apart,
+            ClockFault::End,
             ClockFault::Anew,
             ClockFault::Stale,
         ];
