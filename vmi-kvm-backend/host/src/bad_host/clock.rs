@@ -231,7 +231,10 @@ impl Clock {
             let mut registered = lock(registered);
             let Some(page) = registered.page else { continue };
             registered.periods += 1;
-            if self.fault == ClockFault::Anew && registered.periods == AHEAD_PERIODS {
+            if self.fault == ClockFault::Anew {
+                if registered.periods != AHEAD_PERIODS {
+                    continue;
+                }
                 registered.info.system_time = registered.info.system_time.wrapping_sub(AHEAD_NS);
             }
             let mut info = registered.info;
@@ -316,6 +319,7 @@ mod tests {
         let memory = crate::memory::allocate(2 << 20).unwrap();
         let clock = Clock::new(ClockFault::Anew, 1);
         let info = Info { version: 2, system_time: AHEAD_NS + 7, ..Info::default() };
+        write(&memory, 0x1000, &info, info.version);
         *lock(&clock.pages[0]) = Registered { page: Some(0x1000), info, ..Registered::default() };
         let mut times = Vec::new();
         for round in 0..AHEAD_PERIODS * 3 {
