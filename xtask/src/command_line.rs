@@ -12,7 +12,7 @@ use crate::full_run::judge;
 use crate::host::{HOSTS, Host, Machine};
 use crate::image::{self, Profile, Target};
 use crate::progress::{Progress, say};
-use crate::{bench, demo, doctor, hostile, install, startup, tests};
+use crate::{bench, demo, doctor, hostile, install, kvm_unit_tests, startup, tests};
 
 /// Builds the VMI image, boots it on every host, and tests everything
 #[derive(Debug, Parser)]
@@ -80,6 +80,10 @@ enum Command {
     Hostile(hostile::Options),
     /// Count what vmi-run, QEMU and others cost from their start to the first line of the image
     Startup(startup::Options),
+    /// Build kvm-unit-tests from a checkout, and run them under QEMU and under vmi-run, side by side
+    ///
+    /// Fails if a test that passes under QEMU does not under vmi-run, unless it needs what only QEMU has.
+    KvmUnitTests(kvm_unit_tests::Options),
     /// Say what is missing and how to get it
     Doctor,
 }
@@ -109,6 +113,7 @@ impl CommandLine {
             Command::Bench(options) => bench::run(options),
             Command::Hostile(options) => hostile::run(&options),
             Command::Startup(options) => startup::run(&options),
+            Command::KvmUnitTests(options) => kvm_unit_tests::run(&options),
             Command::Doctor => doctor::run(),
         }
     }

@@ -15,6 +15,10 @@ const QEMU_PACKAGES: [&str; 3] = ["qemu-system-x86", "qemu-system-data", "seabio
 /// The browser that opens the report, by its names; the first is also that of the package.
 const BROWSERS: [&str; 4] = ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"];
 
+/// What builds C by a `configure` and a `Makefile`: programs, and the packages that hold them.
+const C_TOOLS: [(&str, &str); 5] =
+    [("bash", "bash"), ("gcc", "gcc"), ("getopt", "util-linux"), ("make", "make"), ("objcopy", "binutils")];
+
 /// Rust's target for freestanding images.
 pub(crate) const TARGET: &str = "x86_64-unknown-none";
 
@@ -58,6 +62,23 @@ pub(crate) fn browser() -> Result<PathBuf> {
     say("Chromium is missing; installing it by apt-get");
     packages(&BROWSERS[..1])?;
     find().context("the package chromium holds no browser")
+}
+
+/// Makes sure that C can be built.
+///
+/// # Errors
+///
+/// Names the command that would install what is missing, where that takes rights we do not have.
+pub(crate) fn c_tools() -> Result<()> {
+    let is_missing = |(program, _): &&(&str, &str)| workspace::find_program(program).is_none();
+    let missing: Vec<&str> = C_TOOLS.iter().filter(is_missing).map(|(_, package)| *package).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let names = missing.join(", ");
+    let _progress = Progress::start(&format!("installing {names}"));
+    say(&format!("{names} missing; installing by apt-get"));
+    packages(&missing)
 }
 
 /// Keeps threads that install apart: rustup does not, and apt-get fails rather than wait for its lists.

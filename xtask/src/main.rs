@@ -15,6 +15,7 @@ mod hostile;
 mod image;
 mod install;
 mod interrupt;
+mod kvm_unit_tests;
 mod packages;
 mod process;
 mod progress;

@@ -64,7 +64,7 @@ pub(crate) enum Step {
 }
 
 /// How a QEMU process ended.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Finish {
     /// Its exit code; `None` after a signal.
     pub(crate) code: Option<i32>,

@@ -41,8 +41,8 @@ const MODULES: [&str; 9] = [
 ];
 
 /// Where QEMU lies in the rig, and where its firmware.
-pub(super) const QEMU: &str = "/usr/bin/qemu";
-pub(super) const FIRMWARE: &str = "/usr/share/qemu";
+pub(crate) const QEMU: &str = "/usr/bin/qemu";
+pub(crate) const FIRMWARE: &str = "/usr/share/qemu";
 
 /// The finished rig.
 #[derive(Debug)]

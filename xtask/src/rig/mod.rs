@@ -8,5 +8,5 @@ mod machine;
 mod run;
 mod started;
 
-pub(crate) use cache::{describe, initramfs, kernel, libraries};
-pub(crate) use run::{VMI_RUN, errand, run};
+pub(crate) use cache::{FIRMWARE, QEMU, describe, initramfs, kernel, libraries};
+pub(crate) use run::{Errand, VMI_RUN, errand, errands, run};

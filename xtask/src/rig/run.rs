@@ -15,6 +15,7 @@ use super::machine::{Machine, PATIENCE, Said, arguments, pad};
 use super::{cache, started};
 use crate::boot::{Boot, Ending, Run, Sink};
 use crate::host::Vmm;
+use crate::qemu::Finish;
 use crate::{qemu, qmp, vmi_run};
 
 /// How much later than the rig itself we give up on a guest.
@@ -60,7 +61,7 @@ pub(crate) fn run(boots: &[Boot], sink: &mut Sink<'_>) -> Result<Vec<Run>> {
         trace_exits: boots.iter().any(|boot| boot.trace_exits),
     };
     let machine: Vec<&str> = boots.first().into_iter().flat_map(Boot::counting).collect();
-    let (guests, consoles) = start(&job, &machine, sink)?;
+    let Done { guests, consoles, .. } = start(&job, &machine, sink)?;
     let finished = guests.into_iter().zip(boots).enumerate();
     finished.map(|(number, (guest, boot))| finish(boot, guest, consoles.text(number))).collect()
 }
@@ -79,7 +80,7 @@ pub(crate) fn errand(
 ) -> Result<(String, i32)> {
     let files = files.iter().map(|(place, file)| ((*place).to_owned(), (*file).to_owned())).collect();
     let job = Job { files, scripts: vec![script.to_owned()], limit, trace_exits: false };
-    let (guests, consoles) = start(&job, machine, &mut |_| Ok(()))?;
+    let Done { guests, consoles, .. } = start(&job, machine, &mut |_| Ok(()))?;
     let console = consoles.text(0);
     match guests.into_iter().next().and_then(|guest| guest.ended) {
         Some((Some(finish), _)) => Ok((console, finish.code.unwrap_or(-1))),
@@ -87,8 +88,53 @@ pub(crate) fn errand(
     }
 }
 
+/// What came of a script in the rig.
+#[derive(Debug)]
+pub(crate) struct Errand {
+    /// What it wrote to its console.
+    pub(crate) console: String,
+    /// How it ended; `None` where it was killed.
+    pub(crate) finish: Option<Finish>,
+    /// After how many milliseconds it ended.
+    pub(crate) millis: u64,
+}
+
+/// Runs shell scripts in one start of the rig, each behind the other and each for so long at most, with files where they
+/// look for them; more arguments for the rig's own QEMU may change the machine they run on. Script `n` writes to
+/// `/job/n/console`; its input begins with the commands that start a QEMU with [`qmp::OPTIONS`].
+///
+/// # Errors
+///
+/// Fails where the rig does, also when it is stuck so that not all scripts ran.
+pub(crate) fn errands(
+    files: Vec<(String, PathBuf)>,
+    scripts: Vec<String>,
+    limit: Duration,
+    machine: &[&str],
+) -> Result<Vec<Errand>> {
+    let job = Job { files, scripts, limit, trace_exits: false };
+    let Done { guests, consoles, all_ran } = start(&job, machine, &mut |_| Ok(()))?;
+    if !all_ran {
+        bail!("the rig is stuck");
+    }
+    let ended = guests.into_iter().enumerate().filter_map(|(number, guest)| {
+        let (finish, millis) = guest.ended?;
+        Some(Errand { console: consoles.text(number), finish, millis })
+    });
+    Ok(ended.collect())
+}
+
+/// What came of a job.
+struct Done {
+    /// As many as it has scripts.
+    guests: Vec<Guest>,
+    consoles: Consoles,
+    /// Whether the rig came to its end; guests that it did not come to look as if their time had been up.
+    all_ran: bool,
+}
+
 /// Has the rig do a job and listens until it is done.
-fn start(job: &Job, machine: &[&str], sink: &mut Sink<'_>) -> Result<(Vec<Guest>, Consoles)> {
+fn start(job: &Job, machine: &[&str], sink: &mut Sink<'_>) -> Result<Done> {
     let base = cache::ensure()?;
     let state = started::ensure(&base, machine)?;
     let mark = mark();
@@ -114,7 +160,7 @@ fn start(job: &Job, machine: &[&str], sink: &mut Sink<'_>) -> Result<(Vec<Guest>
         guest.time_out();
         guest
     });
-    Ok((rig.guests, rig.consoles))
+    Ok(Done { guests: rig.guests, consoles: rig.consoles, all_ran })
 }
 
 fn finish(boot: &Boot, guest: Guest, console: String) -> Result<Run> {
