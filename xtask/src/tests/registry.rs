@@ -2,9 +2,9 @@
 
 use super::run::Test;
 use super::{
-    bench, budgets, damage, demos, disassembly, doors, init_cost, interruptions, kvm_cost, life, matrix,
-    mutations, one_image, outside, patches, report, rows, sample_kernel, siteless, snapshots, source,
-    timings, trace, verdicts, vmi_run,
+    bench, budgets, damage, demos, disassembly, doors, init_cost, interruptions, kvm_cost, kvm_unit_tests,
+    life, matrix, mutations, one_image, outside, patches, report, rows, sample_kernel, siteless, snapshots,
+    source, timings, trace, verdicts, vmi_run,
 };
 
 /// What mostly compiles, in debug or in a directory of its own, and so does not wait for what boots.
@@ -36,6 +36,7 @@ pub(super) const BOOTS: &[&[Test]] = &[
     trace::TESTS,
     sample_kernel::TESTS,
     vmi_run::TESTS,
+    kvm_unit_tests::TESTS,
     snapshots::TESTS,
 ];
 
