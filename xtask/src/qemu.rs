@@ -2,7 +2,8 @@
 
 use std::env;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
@@ -12,7 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use tempfile::TempDir;
 
 use crate::process::Group;
@@ -87,7 +88,7 @@ pub(crate) struct Qemu {
     /// Stays open, or QEMU would take its closing for the end of the conversation.
     stdin: Option<ChildStdin>,
     /// Holds the files of the channels; removed when the run is over.
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Qemu {
@@ -137,7 +138,7 @@ impl Qemu {
             stderr: String::new(),
             gone,
             stdin,
-            _directory: directory,
+            directory,
         })
     }
 
@@ -181,8 +182,14 @@ impl Qemu {
     /// Fails where QEMU does, when it takes longer than a minute, and on Ctrl-C.
     pub(crate) fn save(mut self, state: &Path) -> Result<()> {
         let deadline = Instant::now() + Duration::from_secs(60);
+        let socket = self.directory.path().join("state");
+        let listener =
+            UnixListener::bind(&socket).context("cannot listen for the state of QEMU's machine")?;
+        let mut file = File::create(state).with_context(|| format!("cannot make `{}`", state.display()))?;
+        // That QEMU has sent everything says nothing of what has arrived: the end of the stream does.
+        let written = thread::spawn(move || io::copy(&mut listener.accept()?.0, &mut file));
         let stdin = self.stdin.as_mut().context("QEMU takes no commands")?;
-        stdin.write_all(qmp::save(state).as_bytes()).context("QEMU takes no commands")?;
+        stdin.write_all(qmp::save(&socket).as_bytes()).context("QEMU takes no commands")?;
         loop {
             interrupt::check()?;
             match self.receiver.recv_timeout(POLL) {
@@ -192,11 +199,14 @@ impl Qemu {
                 Err(RecvTimeoutError::Disconnected) => bail!("QEMU ended early: {}", self.stderr),
             }
             match self.events.saved {
-                Some(true) => return Ok(()),
-                None if Instant::now() < deadline => {}
+                Some(true) if written.is_finished() => break,
+                None | Some(true) if Instant::now() < deadline => {}
                 _ => bail!("QEMU cannot save its machine: {}", self.stderr),
             }
         }
+        let written = written.join().map_err(|_| anyhow!("the thread that writes panicked"))?;
+        written.with_context(|| format!("cannot write `{}`", state.display()))?;
+        Ok(())
     }
 
     /// Kills QEMU.

@@ -14,16 +14,21 @@ pub(crate) const OPTIONS: [&str; 3] = ["-S", "-qmp", "stdio"];
 /// The commands that start the machine.
 pub(crate) const START: &str = "{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"cont\"}\n";
 
-/// Returns the commands that save the state of the running machine, for a QEMU told `-incoming exec:cat FILE` to go on from.
-pub(crate) fn save(state: &Path) -> String {
+/// Returns the commands that send the state of the running machine to whoever listens at a socket.
+pub(crate) fn save(socket: &Path) -> String {
     let capability = json!({ "capability": "events", "state": true });
-    let file = state.display().to_string().replace('\'', r"'\''");
     let commands = [
         json!({ "execute": "migrate-set-capabilities", "arguments": { "capabilities": [capability] } }),
         json!({ "execute": "migrate-set-parameters", "arguments": { "max-bandwidth": 1_u64 << 40 } }),
-        json!({ "execute": "migrate", "arguments": { "uri": format!("exec:cat >'{file}'") } }),
+        json!({ "execute": "migrate", "arguments": { "uri": format!("unix:{}", socket.display()) } }),
     ];
     commands.map(|command| format!("{command}\n")).concat()
+}
+
+/// Returns the options that have a machine go on from a state in a file.
+pub(crate) fn go_on(state: &Path) -> [String; 2] {
+    let file = state.display().to_string().replace('\'', r"'\''");
+    ["-incoming".to_owned(), format!("exec:cat '{file}'")]
 }
 
 /// What QEMU said so far about its machine.
@@ -35,7 +40,7 @@ pub(crate) struct Events {
     pub(crate) shutdown: Option<String>,
     /// Why the machine stopped without shutting down: nothing will happen any more.
     pub(crate) stopped: Option<String>,
-    /// Whether the machine's state was saved, once that is over.
+    /// Whether the machine's state was sent, once that is over.
     pub(crate) saved: Option<bool>,
 }
 

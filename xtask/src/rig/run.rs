@@ -143,7 +143,7 @@ fn start(job: &Job, machine: &[&str], sink: &mut Sink<'_>) -> Result<Done> {
     pad(disk.as_file())?;
 
     let mut arguments = arguments(&base, disk.path(), machine);
-    arguments.extend(["-incoming".to_owned(), format!("exec:cat '{}'", state.display())]);
+    arguments.extend(qmp::go_on(&state));
     let mut rig = Rig {
         machine: Machine::start(&arguments)?,
         consoles: Consoles::new(&mark),
