@@ -111,7 +111,7 @@ pub(super) fn arguments(base: &Base, disk: &Path, more: &[&str]) -> Vec<String> 
     option("-m", "1G");
     option("-kernel", &base.kernel.display().to_string());
     option("-initrd", &base.archive.display().to_string());
-    option("-append", "console=ttyS0 quiet panic=-1 tsc=reliable");
+    option("-append", "console=ttyS0 quiet panic=-1 tsc=reliable no5lvl");
     // The third port has an interrupt of its own: at its usual place it would share that of the first.
     option("-device", &format!("isa-serial,chardev=channel-{KERNEL_LOG}"));
     option("-device", &format!("isa-serial,chardev=channel-{CONTROL}"));
