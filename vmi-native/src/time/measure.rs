@@ -34,6 +34,14 @@ struct Estimate {
     error_ppm: u64,
 }
 
+impl Estimate {
+    /// Tells whether two estimates of the same counter may both be right.
+    fn agrees(&self, other: &Self) -> bool {
+        let allowed_ppm = self.error_ppm.saturating_add(other.error_ppm + BAD_PPM);
+        u128::from(self.hz.abs_diff(other.hz)) * 1_000_000 <= u128::from(other.hz) * u128::from(allowed_ppm)
+    }
+}
+
 /// Milliseconds between two samples.
 const ROUND_MS: u64 = 4;
 /// The samples that are always taken, and the most: 52 ms, a little less than the PIT's period.
@@ -54,15 +62,19 @@ const TRIES: usize = 5;
 
 /// Measures: takes a few samples, and of all pairs the one whose error is smallest. Takes 12 ms, up to 52 ms
 /// where a reading of the reference is slow.
+///
+/// A virtual machine may be away for any time, and a reference that stands still meanwhile does not show it: what a round
+/// says must be what all say, or there is no result.
 pub(super) fn frequency<R: Reference>(reference: &mut R) -> Option<u64> {
     let mut samples = [quickest(reference)?; *ROUNDS.end() + 1];
     let mut best: Option<Estimate> = None;
+    let mut taken = 0;
     for round in 1..samples.len() {
         // A reference that ends before the last round has been measured all the same.
         let Some(next) = after_a_round(reference, samples[round - 1]) else {
             break;
         };
-        samples[round] = next;
+        (samples[round], taken) = (next, round);
         for earlier in &samples[..round] {
             let Some(estimate) = estimate::<R>(earlier, &next) else {
                 continue;
@@ -75,7 +87,10 @@ pub(super) fn frequency<R: Reference>(reference: &mut R) -> Option<u64> {
             break;
         }
     }
-    best.filter(|best| best.error_ppm <= BAD_PPM && PLAUSIBLE_HZ.contains(&best.hz)).map(|best| best.hz)
+    let best = best.filter(|best| best.error_ppm <= BAD_PPM && PLAUSIBLE_HZ.contains(&best.hz))?;
+    let agrees =
+        |round: &[Sample]| estimate::<R>(&round[0], &round[1]).is_some_and(|round| round.agrees(&best));
+    samples[..=taken].windows(2).all(agrees).then_some(best.hz)
 }
 
 /// Returns a sample at least a round behind an earlier one.
@@ -139,11 +154,23 @@ mod tests {
         pause: u64,
         reads: u64,
         ends_at: u64,
+        /// At this reading it is away for so many cycles, in which the reference stands still.
+        away: (u64, u64),
+        lost: u64,
     }
 
     impl Machine {
         fn new(hz: u64) -> Self {
-            Self { hz, cycles: 1 << 40, access: hz / 1_000_000, pause: 0, reads: 0, ends_at: u64::MAX }
+            Self {
+                hz,
+                cycles: 1 << 40,
+                access: hz / 1_000_000,
+                pause: 0,
+                reads: 0,
+                ends_at: u64::MAX,
+                away: (0, 0),
+                lost: 0,
+            }
         }
     }
 
@@ -156,10 +183,15 @@ mod tests {
             if self.reads > self.ends_at {
                 return None;
             }
+            if self.reads == self.away.0 {
+                self.cycles += self.away.1;
+                self.lost += self.away.1;
+            }
             let before = self.cycles;
             self.cycles += self.access / 2 + if self.reads.is_multiple_of(7) { self.pause } else { 0 };
-            let ticks =
-                (u128::from(self.cycles) * u128::from(Self::HZ) / u128::from(self.hz)) as u32 & Self::MASK;
+            let ticks = (u128::from(self.cycles - self.lost) * u128::from(Self::HZ) / u128::from(self.hz))
+                as u32
+                & Self::MASK;
             self.cycles += self.access - self.access / 2;
             Some(Sample { before, ticks, after: self.cycles })
         }
@@ -192,6 +224,14 @@ mod tests {
             let mut machine = Machine { pause: hz / 1_000_000 * pause_us, ..Machine::new(hz) };
             let found = frequency(&mut machine).unwrap();
             prop_assert!(found.abs_diff(hz) <= hz / 1000, "{} for {}", found, hz);
+        }
+
+        #[test]
+        fn a_machine_that_was_away_is_measured_right_or_not_at_all(reads in 1u64..14_000, away_us in 0u64..10_000_000) {
+            let hz = 3_000_000_000;
+            let mut machine = Machine { away: (reads, hz / 1_000_000 * away_us), ..Machine::new(hz) };
+            let found = frequency(&mut machine).unwrap_or(hz);
+            prop_assert!(found.abs_diff(hz) <= hz / 100, "{}", found);
         }
 
         #[test]
