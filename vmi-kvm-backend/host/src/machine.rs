@@ -178,15 +178,20 @@ impl Machine {
         config.profile.shape(&mut leaves, &vmi);
         config.pins.check()?;
         let mut cpus = Vec::with_capacity(config.cpus);
+        let mut given = Vec::with_capacity(config.cpus);
         for number in 0..config.cpus {
             let cpu = vm.create_vcpu(number as u64).map_err(Error::kvm("make a CPU"))?;
-            cpu.set_cpuid2(&leaves_of(&leaves, vendor, number, bad)?)
-                .map_err(Error::kvm("set the CPUID leaves"))?;
+            let leaves = leaves_of(&leaves, vendor, number, bad)?;
+            cpu.set_cpuid2(&leaves).map_err(Error::kvm("set the CPUID leaves"))?;
+            given.push(leaves.as_slice().into());
             vcpu::enable_memory_types(&cpu)?;
             cpus.push(cpu);
         }
         match (&mut snapshot, &booted) {
-            (Some(snapshot), _) => snapshot.put(&vm, &cpus, &leaves)?,
+            (Some(snapshot), _) => {
+                snapshot.put(&vm, &cpus, &leaves)?;
+                given = snapshot.state.cpus.iter().map(|cpu| cpu.leaves.as_slice().into()).collect();
+            }
             (None, Some(Loaded { start, .. })) => vcpu::enter_at(&cpus[0], start)?,
             (None, None) => {}
         }
@@ -230,6 +235,7 @@ impl Machine {
             vm: Some(vm),
             memory,
             memory_bytes: config.memory_bytes,
+            leaves: given,
             msr_indices: indices.as_slice().into(),
             is_bad: bad.is_bad(),
             pause: Pause::new(config.cpus),

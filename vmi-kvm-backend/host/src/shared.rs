@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use kvm_bindings::kvm_cpuid_entry2;
 use kvm_ioctls::VmFd;
 use vmm_sys_util::eventfd::EventFd;
 
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) vm: Option<VmFd>,
     pub(crate) memory: Memory,
     pub(crate) memory_bytes: u64,
+    /// By CPU, the CPUID leaves that KVM was given, which not every KVM gives back.
+    pub(crate) leaves: Vec<Arc<[kvm_cpuid_entry2]>>,
     /// The model-specific registers that KVM tells of.
     pub(crate) msr_indices: Arc<[u32]>,
     /// Whether the host is a bad one.
@@ -165,6 +168,7 @@ impl Shared {
             vm: None,
             memory: crate::memory::allocate(2 << 20).unwrap(),
             memory_bytes: 2 << 20,
+            leaves: vec![],
             msr_indices: Arc::new([]),
             is_bad: false,
             pause: Pause::new(cpus),

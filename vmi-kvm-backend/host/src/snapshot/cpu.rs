@@ -4,8 +4,8 @@
 #![expect(unsafe_code)]
 
 use kvm_bindings::{
-    CpuId, KVM_MAX_CPUID_ENTRIES, KVM_MAX_MSR_ENTRIES, Msrs, kvm_cpuid_entry2, kvm_debugregs,
-    kvm_lapic_state, kvm_mp_state, kvm_msr_entry, kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs, kvm_xsave,
+    CpuId, KVM_MAX_MSR_ENTRIES, Msrs, kvm_cpuid_entry2, kvm_debugregs, kvm_lapic_state, kvm_mp_state,
+    kvm_msr_entry, kvm_regs, kvm_sregs, kvm_vcpu_events, kvm_xcrs, kvm_xsave,
 };
 use kvm_ioctls::VcpuFd;
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ const CR4_VMXE: u64 = 1 << 13;
 #[cfg_attr(test, derive(Default))]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CpuState {
-    pub(super) leaves: Vec<kvm_cpuid_entry2>,
+    pub(crate) leaves: Vec<kvm_cpuid_entry2>,
     /// The frequency and the value of the time-stamp counter.
     pub(super) counter_khz: u32,
     pub(super) counter: u64,
@@ -45,12 +45,12 @@ pub(crate) struct CpuState {
 }
 
 impl CpuState {
-    /// Takes the state of a CPU that is parked, with the registers of these numbers.
+    /// Takes the state of a CPU that is parked, with the leaves that it was given and the registers of these numbers.
     ///
     /// # Errors
     ///
     /// Fails where KVM does, and where the CPU may run guests of its own, of which KVM keeps more state.
-    pub(super) fn take(cpu: &VcpuFd, indices: &[u32]) -> Result<Self> {
+    pub(super) fn take(cpu: &VcpuFd, leaves: &[kvm_cpuid_entry2], indices: &[u32]) -> Result<Self> {
         // First, because KVM takes in start-up interrupts that wait, which changes the rest.
         let activity = cpu.get_mp_state().map_err(Error::kvm("tell the activity of a CPU"))?;
         let system = cpu.get_sregs().map_err(Error::kvm("tell the registers of a CPU"))?;
@@ -61,9 +61,8 @@ impl CpuState {
         }
         let mut registers = read(cpu, indices)?;
         let counter = registers.iter().position(|(index, _)| *index == TSC).map(|at| registers.remove(at).1);
-        let leaves = cpu.get_cpuid2(KVM_MAX_CPUID_ENTRIES).map_err(Error::kvm("tell the CPUID leaves"))?;
         Ok(Self {
-            leaves: leaves.as_slice().to_vec(),
+            leaves: leaves.to_vec(),
             counter_khz: cpu.get_tsc_khz().map_err(Error::kvm("tell the frequency of a counter"))?,
             counter: counter.unwrap_or(0),
             general: cpu.get_regs().map_err(Error::kvm("tell the registers of a CPU"))?,

@@ -37,8 +37,8 @@ fn take(shared: &Shared) -> Result<State> {
     let without = without.map(|(name, _)| (*name).to_owned()).collect();
     let indices: Arc<[u32]> = Arc::clone(&shared.msr_indices);
     let cpus = (0..shared.pause.cpus()).map(|cpu| {
-        let indices = Arc::clone(&indices);
-        pause::on_cpu(shared, cpu, move |cpu| CpuState::take(cpu, &indices))?
+        let (leaves, indices) = (Arc::clone(&shared.leaves[cpu]), Arc::clone(&indices));
+        pause::on_cpu(shared, cpu, move |cpu| CpuState::take(cpu, &leaves, &indices))?
     });
     let cpus = cpus.collect::<Result<_>>()?;
     Ok(State {
