@@ -1,16 +1,20 @@
 //! What it costs from the start of a virtual machine monitor to the first line of the image: `vmi-run` and QEMU side by
 //! side, counted in one start of the rig.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use crate::image::{self, Profile, Target};
 use crate::progress::Progress;
 use crate::table::{Cell, Table};
-use crate::{qemu, rig, vmi_run};
+use crate::{qemu, rig, vmi_run, workspace};
+
+/// The command that writes the costs that the pages tell.
+pub(crate) const RENEW: &str = "cargo xtask startup --renew";
 
 /// What one start cost.
 #[derive(Debug, Deserialize)]
@@ -33,6 +37,9 @@ pub(crate) struct Options {
     /// Count this Cloud Hypervisor too
     #[arg(long, value_name = "PROGRAM")]
     cloud_hypervisor: Option<PathBuf>,
+    /// Write `benches/startup.txt`, whose costs the pages tell
+    #[arg(long, conflicts_with_all = ["firecracker", "cloud_hypervisor"])]
+    renew: bool,
 }
 
 /// The starts that are always compared: a name, and the command that boots `/job/image`.
@@ -76,7 +83,30 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         ]);
     }
     table.print()?;
+    if options.renew {
+        let path = path();
+        fs::write(&path, table.plain()).with_context(|| format!("cannot write `{}`", path.display()))?;
+    }
     Ok(true)
+}
+
+/// Returns where the costs are that the pages tell.
+pub(crate) fn path() -> PathBuf {
+    workspace::root().join("benches/startup.txt")
+}
+
+/// Reads the costs that the pages tell.
+pub(crate) fn told() -> Result<Vec<(String, Cost)>> {
+    let path = path();
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let row = |line: &str| {
+        let mut words: Vec<&str> = line.split_whitespace().collect();
+        let mut number = || words.pop()?.parse().ok();
+        let (beside_guest_kib, exits, instructions) = (number()?, number()?, number()?);
+        Some((words.join(" "), Cost { instructions, exits, beside_guest_kib }))
+    };
+    let rows: Option<Vec<_>> = text.lines().skip(1).map(row).collect();
+    rows.with_context(|| format!("`{}` is damaged; `{RENEW}` makes it anew", path.display()))
 }
 
 /// Measures every start once.

@@ -70,6 +70,11 @@ impl Table {
         stdout.flush()
     }
 
+    /// Returns the table as text.
+    pub(crate) fn plain(&self) -> String {
+        self.render(false)
+    }
+
     fn render(&self, is_coloured: bool) -> String {
         let columns = self.0.iter().map(Vec::len).max().unwrap_or(0);
         let width = |column: usize| self.0.iter().filter_map(|row| row.get(column)).map(Cell::width).max();

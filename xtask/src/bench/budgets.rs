@@ -86,6 +86,17 @@ impl Budgets {
             .with_context(|| format!("`{}` is damaged; `{RENEW}` makes it anew", path.display()))
     }
 
+    /// Returns a figure of a host, if it is the same in all phases in which it was taken.
+    pub(crate) fn figure(&self, [unit, name, variant, surrounding, host]: [&str; 5]) -> Option<f64> {
+        let is_it = |key: &Key| {
+            [&*key.unit, &key.name, &key.variant, &key.surrounding, &key.host]
+                == [unit, name, variant, surrounding, host]
+        };
+        let mut figures = self.figures.iter().filter(|(key, _)| is_it(key)).map(|(_, figure)| *figure);
+        let first = figures.next()?;
+        figures.all(|other| other == first).then_some(first)
+    }
+
     fn parse(text: &str) -> Result<Self> {
         let mut rustc = None;
         let mut figures = BTreeMap::new();

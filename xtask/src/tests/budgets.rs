@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 use vmi_abi::{Class, Op};
 
+use super::pages::page;
 use super::run::{Context, Outcome, Test};
 use crate::bench::{self, Budgets, HostFigures, RENEW};
 use crate::host::Host;
@@ -14,6 +15,7 @@ pub(super) const TESTS: &[Test] = &[
     Test { name: "budgets::the_whole_run_takes_less_than_three_minutes", run: in_time },
     Test { name: "budgets::every_figure_is_that_of_the_file", run: as_the_file_says },
     Test { name: "budgets::natively_a_leaf_op_costs_what_its_instruction_costs", run: leaf_ops },
+    Test { name: "budgets::the_front_page_tells_what_calls_and_rings_cost", run: calls },
     Test { name: "budgets::two_runs_on_bare_give_the_same_figures", run: twice },
 ];
 
@@ -104,6 +106,24 @@ fn is_its_instruction(host: &HostFigures, op: &str, surrounding: &str, phase: &s
         Some(cause) => ensure!(cost != limit, "{benchmark}: {cost}, as the bare one, but a cause: {cause}"),
     }
     Ok(())
+}
+
+/// On the host `vmi` the rig's kernel is counted too, which is not the same everywhere.
+fn calls(context: &mut Context) -> Result<Outcome> {
+    const CALL: (&str, &str) = ("exit::vmi_call", "to a call's ");
+    const RING: (&str, &str) = ("exit::doorbell", "where there is one CPU for all it takes ");
+    let benchmarks = context.benchmarks()?;
+    let host = benchmarks.document.host("vmi").context("nothing of vmi")?;
+    let page = page("README.md")?.replace('\n', " ");
+    for (name, words) in [CALL, RING] {
+        let (_, behind) = page.split_once(words).with_context(|| format!("`{words}` is not said"))?;
+        let digits = behind.chars().take_while(|letter| letter.is_ascii_digit() || *letter == ' ');
+        let told: f64 = digits.filter(|letter| *letter != ' ').collect::<String>().parse()?;
+        let figure = host.figure(name, "backend", "loop", "after").with_context(|| format!("no {name}"))?;
+        let cost = figure.instructions.least;
+        ensure!((cost - told).abs() <= told / 20.0, "{name}: the page says {told}, it is {cost}");
+    }
+    Ok(Outcome::Passed)
 }
 
 fn twice(context: &mut Context) -> Result<Outcome> {

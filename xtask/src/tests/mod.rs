@@ -20,6 +20,7 @@ mod matrix;
 mod mutations;
 mod one_image;
 mod outside;
+mod pages;
 mod patches;
 mod program;
 mod registry;

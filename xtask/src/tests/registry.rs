@@ -3,13 +3,14 @@
 use super::run::Test;
 use super::{
     bench, budgets, damage, demos, disassembly, doors, init_cost, interruptions, kvm_cost, kvm_unit_tests,
-    life, matrix, mutations, one_image, outside, patches, report, rows, sample_kernel, siteless, snapshots,
-    source, timings, trace, verdicts, vmi_run,
+    life, matrix, mutations, one_image, outside, pages, patches, report, rows, sample_kernel, siteless,
+    snapshots, source, timings, trace, verdicts, vmi_run,
 };
 
 /// What mostly compiles, in debug or in a directory of its own, and so does not wait for what boots.
 pub(super) const COMPILES: &[&[Test]] = &[
     source::TESTS,
+    pages::TESTS,
     siteless::TESTS,
     one_image::TESTS,
     timings::TESTS,
