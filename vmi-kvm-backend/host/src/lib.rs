@@ -33,7 +33,7 @@ pub mod terminal;
 mod topology;
 mod vcpu;
 
-pub use boot::{Boot, Module};
+pub use boot::{Boot, Copies, Module};
 pub use console::{Lost, Output};
 pub use control::{Control, Listener};
 pub use devices::{Name as Device, Present};

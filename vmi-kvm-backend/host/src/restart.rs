@@ -9,7 +9,7 @@ use crate::events::Outside;
 use crate::machine::{Config, Machine, Outcome};
 
 /// Runs a machine that was made by the configuration to its end. Where the configuration says so, a reset is no end:
-/// a new machine is made from the same files, with another output for its console, until a guest ends otherwise. The
+/// a new machine is made from the same files (see [`Boot::copy_pipes`](crate::Boot::copy_pipes)), with another output for its console, until a guest ends otherwise. The
 /// time limit is that of all together, the statistics are those of the last.
 ///
 /// # Errors

@@ -55,7 +55,8 @@ fn confine(options: &Options) -> Result<()> {
 fn run(options: &Options) -> Result<Outcome> {
     let control = options.control.as_deref().map(Control::bind).transpose()?;
     // Until the machine is made, which may mean to read for long, signals do what they always do.
-    let config = options.config();
+    let mut config = options.config();
+    let _copies = config.restart.then(|| config.boot.copy_pipes(config.memory_bytes)).transpose()?;
     let machine = match &options.restore {
         Some(file) => Machine::restore(file, &config, output()?),
         None => Machine::new(&config, output()?),

@@ -18,7 +18,7 @@ mod space;
 mod start;
 
 pub(crate) use input::Input;
-pub use start::{Boot, Module};
+pub use start::{Boot, Copies, Module};
 pub(crate) use start::{Loaded, Start, load};
 
 #[cfg(test)]

@@ -28,6 +28,34 @@ pub struct Boot {
     pub modules: Vec<Module>,
 }
 
+/// Copies of files, which can be read as long as this lives.
+#[derive(Debug)]
+#[must_use = "the copies are gone when this is dropped"]
+pub struct Copies {
+    _files: Vec<Input>,
+}
+
+impl Boot {
+    /// Copies what has no length of its own, like a pipe that can be read only once, and names the copies in its place: for
+    /// a guest that is started again. A file may have so many bytes at most.
+    ///
+    /// # Errors
+    ///
+    /// Fails for what cannot be read, is empty or does not end.
+    pub fn copy_pipes(&mut self, most: u64) -> Result<Copies> {
+        let modules = self.modules.iter_mut().map(|module| &mut module.path);
+        let paths = [&mut self.image].into_iter().chain(&mut self.initrd).chain(modules);
+        let mut files = Vec::new();
+        for path in paths {
+            let file = Input::open(path, most)?;
+            *path = file.path_to_read();
+            files.push(file);
+        }
+        files.retain(|file| file.copied);
+        Ok(Copies { _files: files })
+    }
+}
+
 /// A file that a kernel is given, as it is.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Module {

@@ -152,6 +152,13 @@ fn a_reset_ends_the_run_or_starts_the_guest_again() {
     let (status, starts) = run(&["--restart", "--limit", "3"]);
     assert_eq!(status, Some(124), "the limit is that of all starts");
     assert!(starts > 2, "{starts} starts");
+    // A pipe gives the image only once.
+    let script = "cat \"$0\" | \"$1\" --restart --limit 3 /proc/self/fd/0";
+    let words =
+        [image.path().to_str().unwrap(), program().get_program().to_str().unwrap()].map(str::to_owned);
+    let output = Command::new("sh").args(["-c", script]).args(words).output().unwrap();
+    assert_eq!(output.status.code(), Some(124), "{output:?}");
+    assert!(output.stdout.len() > 2, "{output:?}");
 }
 
 guest!(spins, "2: jmp 2b");
