@@ -10,10 +10,11 @@ use crate::boot::{Boot, Ending, Run, run_all};
 use crate::console::Report;
 use crate::full_run::{epoch, judge};
 use crate::host::Host;
-use crate::{rig, startup, vmi_run};
+use crate::{qemu, rig, startup, vmi_run};
 
 pub(super) const TESTS: &[Test] = &[
     Test { name: "vmi_run::tiny_guests_pass_in_the_rig", run: tiny_guests },
+    Test { name: "vmi_run::every_signal_ends_it_within_a_second_wherever_it_finds_it", run: signals },
     Test { name: "vmi_run::vmi_calls_have_effect_and_cost_what_they_may", run: port_calls },
     Test { name: "vmi_run::the_exit_status_is_the_guests", run: exit_status },
     Test { name: "vmi_run::debian_with_two_cpus_unplugs_one_and_powers_off", run: debian },
@@ -29,20 +30,32 @@ fn vmi(context: &mut Context, arguments: &str) -> Result<Boot> {
     Ok(Boot::new(Host::named("vmi")?, &context.image()?).arguments(arguments))
 }
 
+/// What is counted in instructions, and so on any machine the same.
+const SIGNALS: &str = "signals::every_one";
+
 /// The tests of the package that need a KVM: ignored where there is none, so they run here, and must run.
 fn tiny_guests(_: &mut Context) -> Result<Outcome> {
+    guests(&format!("--skip {SIGNALS}"), Duration::from_secs(480), &[])
+}
+
+fn signals(_: &mut Context) -> Result<Outcome> {
+    guests(SIGNALS, Duration::from_secs(480), &qemu::ICOUNT)
+}
+
+/// Runs those of the tests that the arguments choose.
+fn guests(chosen: &str, limit: Duration, machine: &[&str]) -> Result<Outcome> {
     let guests = vmi_run::build_guests()?;
     let libraries = rig::libraries(&guests)?;
     let script = format!(
         "/bin/busybox --install -s /bin\nmkdir -p /dev/pts\n\
          mount -t devpts none /dev/pts\nexport PATH=/bin VMI_RUN={}\n\
-         exec /job/guests --ignored --test-threads 1 </dev/null >/job/0/console 2>&1\n",
+         exec /job/guests --ignored --test-threads 1 {chosen} </dev/null >/job/0/console 2>&1\n",
         rig::VMI_RUN
     );
     let vmi_run = vmi_run::build()?;
     let mut files: Vec<(&str, &Path)> = vec![("/job/guests", &guests), (rig::VMI_RUN, &vmi_run)];
     files.extend(libraries.iter().filter_map(|library| Some((library.to_str()?, library.as_path()))));
-    let (console, status) = rig::errand(&files, &script, Duration::from_secs(480), &[])?;
+    let (console, status) = rig::errand(&files, &script, limit, machine)?;
     let result = console.lines().rev().find(|line| line.starts_with("test result: "));
     let result = result.with_context(|| format!("no result: {console}"))?;
     ensure!(status == 0 && result.starts_with("test result: ok. "), "status {status}: {console}");

@@ -16,5 +16,6 @@ mod hostile;
 mod job_control;
 mod output;
 mod program;
+mod signals;
 mod snapshots;
 mod tiny;
