@@ -214,6 +214,44 @@ apic Apic {
     /// - The local APIC's page is mapped at its physical address, or where `set_window` said.
     /// - An interrupt of the local APIC is in service and its handler is done with the device.
     eoi { number: 29, class: call, safety: [unsafe] }
+    /// Returns a register, by its place in the page of an xAPIC in bytes; 0 where there is no local APIC.
+    ///
+    /// In x2APIC mode it is the low half of the MSR that the register is then. Source: Intel SDM, Volume 3, "Local APIC
+    /// Register Address Map" and "x2APIC Register Address Space".
+    ///
+    /// # Safety
+    ///
+    /// - The local APIC's page is mapped at its physical address, or where `set_window` said.
+    /// - The local APIC has the register in its mode, and reading it has no effect that the kernel does not expect.
+    read { number: 39, class: call, safety: [unsafe], inputs: (register: u32 = []), result: (u32), since: 1 }
+    /// Sets a register, by its place in the page of an xAPIC in bytes; does nothing where there is no local APIC.
+    ///
+    /// # Safety
+    ///
+    /// - The local APIC's page is mapped at its physical address, or where `set_window` said.
+    /// - The local APIC has the register in its mode and takes the value, and the kernel can take what follows from it.
+    write {
+        number: 40, class: call, safety: [unsafe], inputs: (register: u32 = [], value: u32 = []), nop: never, since: 1
+    }
+    /// Returns the number by which interrupts reach this CPU; 0 where there is no local APIC.
+    ///
+    /// # Safety
+    ///
+    /// - The local APIC's page is mapped at its physical address, or where `set_window` said.
+    id { number: 41, class: call, safety: [unsafe], result: (u32), since: 1 }
+    /// Sends an interrupt to other CPUs or this one: the interrupt command register, its low half and the number of the CPU
+    /// that it names as its destination. Memory that was written before is seen by who takes the interrupt.
+    ///
+    /// In xAPIC mode numbers have 8 bits, and there is nobody with a larger one. Source: Intel SDM, Volume 3, "Issuing
+    /// Interprocessor Interrupts".
+    ///
+    /// # Safety
+    ///
+    /// - The local APIC's page is mapped at its physical address, or where `set_window` said.
+    /// - The CPUs that the command reaches can take what it sends.
+    send {
+        number: 42, class: call, safety: [unsafe], inputs: (destination: u32 = [], command: u32 = []), nop: never, since: 1
+    }
 }
 
 /// I/O ports.

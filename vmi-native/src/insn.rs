@@ -44,6 +44,14 @@ pub(crate) extern "sysv64" fn toggle_cr4_pge() {
     )
 }
 
+/// Has all memory that was written be seen before an MSR is written that does not wait for it: those of the x2APIC, as Intel
+/// SDM, volume 3, "MSR Access in x2APIC Mode" says.
+#[inline]
+pub(crate) fn fence_for_msr() {
+    // SAFETY: both only wait.
+    unsafe { asm!("mfence", "lfence", options(nostack, preserves_flags)) };
+}
+
 /// Returns the time-stamp counter, read after every earlier load is done.
 ///
 /// `rdtsc` alone may run ahead of an earlier load, and then a time older than the one just read from another

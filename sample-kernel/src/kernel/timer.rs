@@ -21,9 +21,12 @@ const DIVIDE: usize = 0x3e0;
 
 const PERIODIC: u32 = 1 << 17;
 const MASKED: u32 = 1 << 16;
-const VECTOR: u8 = 0x40;
+/// The timer's interrupt.
+pub const VECTOR: u8 = 0x40;
 const SPURIOUS_VECTOR: u8 = 0xff;
 
+/// The APIC's registers are MSRs now: interrupts are ended by the op alone.
+static WITHOUT_PAGE: AtomicBool = AtomicBool::new(false);
 static TICKS: AtomicU64 = AtomicU64::new(0);
 /// Whether the next interrupt is ended by the op, and what the in-service bit said before and after.
 static BY_OP: AtomicBool = AtomicBool::new(false);
@@ -96,10 +99,23 @@ pub fn on_interrupt(vector: u8) {
         unsafe { vmi::apic::eoi() };
         IN_SERVICE_AFTER.store(in_service(), Relaxed);
     }
-    if in_service() {
+    if WITHOUT_PAGE.load(Relaxed) {
+        // SAFETY: the APIC is in the mode that needs no page; an interrupt of this vector is in service and done with.
+        unsafe { vmi::apic::eoi() };
+    } else if in_service() {
         write(EOI, 0);
     }
     TICKS.store(TICKS.load(Relaxed) + 1, Relaxed);
+}
+
+/// Tells that there is no page of registers now, or that there is one again.
+pub fn without_page(is_without: bool) {
+    WITHOUT_PAGE.store(is_without, Relaxed);
+}
+
+/// Returns what stands in the page of registers.
+pub fn register(register: u32) -> u32 {
+    read(register as usize)
 }
 
 fn in_service() -> bool {

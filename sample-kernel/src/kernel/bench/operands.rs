@@ -16,6 +16,13 @@ pub const KERNEL_GS_BASE: u32 = 0xc000_0102;
 /// COM1's scratch register, which only keeps a byte.
 pub const SCRATCH: u16 = 0x3ff;
 
+/// Registers of the local APIC: one that is only read, and one that holds no interrupt up while it is 0.
+pub const APIC_VERSION: u32 = 0x30;
+pub const TASK_PRIORITY: u32 = 0x80;
+/// A CPU that there is not, and an interrupt that it does not get.
+pub const NOBODY: u32 = 0xfe;
+pub const FIXED: u32 = 0x40ff;
+
 /// A word in the place of a page-table entry.
 #[repr(transparent)]
 pub struct Entry(UnsafeCell<u64>);
@@ -117,6 +124,18 @@ macro_rules! operand {
     };
     (flush_page address) => {
         ::x86_64::VirtAddr::new(0x1000)
+    };
+    (read register) => {
+        $crate::kernel::bench::operands::APIC_VERSION
+    };
+    (write register) => {
+        $crate::kernel::bench::operands::TASK_PRIORITY
+    };
+    (send destination) => {
+        $crate::kernel::bench::operands::NOBODY
+    };
+    (send command) => {
+        $crate::kernel::bench::operands::FIXED
     };
     (in8 port) => {
         $crate::kernel::bench::operands::SCRATCH

@@ -156,8 +156,21 @@ pub mod apic {
     #[allow(unused_imports, reason = "every op of the group may stand below")]
     pub use super::native::apic::*;
 
+    const APIC: u64 = 0xfee0_0000;
+
     bare! {
-        eoi() { "mov dword ptr [{}], 0"; in(reg) 0xfee0_00b0_u64, } [preserves_flags]
+        eoi() { "mov dword ptr [{}], 0"; in(reg) APIC + 0xb0, } [preserves_flags]
+        read(register: u32) -> value: u32 {
+            "mov {:e}, [{}]"; out(reg) value, in(reg) APIC + u64::from(register),
+        } [preserves_flags]
+        write(register: u32, value: u32) {
+            "mov [{}], {:e}"; in(reg) APIC + u64::from(register), in(reg) value,
+        } [preserves_flags]
+        id() -> id: u32 { "mov {0:e}, [{1}]", "shr {0:e}, 24"; out(reg) id, in(reg) APIC + 0x20, } []
+        send(destination: u32, command: u32) {
+            "shl {0:e}, 24", "mov [{1} + 0x310], {0:e}", "mov [{1} + 0x300], {2:e}";
+            inout(reg) destination => _, in(reg) APIC, in(reg) command,
+        } []
     }
 }
 
