@@ -91,6 +91,11 @@ impl Drop for Signals {
     }
 }
 
+/// Has a signal reach this thread, and those that it starts, whatever who started the process held back.
+pub(crate) fn let_through(signal: c_int) {
+    let _ = mask(libc::SIG_UNBLOCK, set([signal]));
+}
+
 /// Has this thread leave signals to where they are heard. A thread inherits that, but for the two that the C library
 /// keeps back, which glibc lets go in the thread that starts another and in the one that is started.
 pub(crate) fn leave_to_main() {

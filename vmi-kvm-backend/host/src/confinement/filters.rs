@@ -44,7 +44,8 @@ const TYPE: u32 = 0xff00;
 const KVM: u32 = 0xae00;
 const TERMINAL: u32 = 0x5400;
 
-/// What every thread does: compute, wait, read, write, and end, as the standard library and allocators do it.
+/// What every thread does: compute, wait, read, write, and end, as the standard library and allocators do it; and put the
+/// terminal back, where it goes wrong.
 const COMMON: &[Sysno] = &[
     Sysno::brk,
     Sysno::clock_gettime,
@@ -54,6 +55,8 @@ const COMMON: &[Sysno] = &[
     Sysno::exit_group,
     Sysno::fcntl,
     Sysno::futex,
+    Sysno::getpgid,
+    Sysno::getpgrp,
     Sysno::getpid,
     Sysno::getrandom,
     Sysno::gettid,
@@ -84,8 +87,6 @@ const EVENTS: &[Sysno] = &[
     Sysno::epoll_ctl,
     Sysno::epoll_pwait,
     Sysno::epoll_wait,
-    Sysno::getpgid,
-    Sysno::getpgrp,
     Sysno::timerfd_gettime,
     Sysno::timerfd_settime,
 ];

@@ -4,6 +4,8 @@
 //! open, before the guest runs, every thread is held to the system calls that its work takes. What a guest that breaks out
 //! can do is what is left: `filters` has it all.
 
+// UNSAFETY: tells the C library how many arenas to have.
+
 #[allow(dead_code, reason = "the build script and the tests read all of it")]
 mod filters;
 mod violation;
@@ -46,11 +48,25 @@ pub fn enter() -> Result<()> {
     if getrlimit(Resource::Nofile).maximum.is_none_or(|most| most > FILES) {
         setrlimit(Resource::Nofile, files).map_err(Error::system("limit how many files may be open"))?;
     }
+    limit_arenas();
     set_no_new_privs(true).map_err(Error::system("give up gaining privileges"))?;
     violation::tell_of_it()?;
     IS_ENTERED.store(true, Ordering::SeqCst);
     Ok(())
 }
+
+/// Has glibc's allocator make do with as many arenas as it makes without a look at a file of the machine's CPUs, which
+/// threads may not open. Source: mallopt(3), "M_ARENA_MAX".
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "a call of the C library")]
+fn limit_arenas() {
+    const ARENAS: libc::c_int = 4;
+    // SAFETY: sets a parameter, and there are no other threads.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, ARENAS) };
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn limit_arenas() {}
 
 /// Tells what the calling thread is held to, for a thread that it starts.
 pub(crate) fn held() -> Option<Role> {

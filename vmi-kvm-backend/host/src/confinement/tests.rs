@@ -12,6 +12,9 @@ use seccompiler::sock_filter;
 /// Says to [`confined`] what to do.
 const ROLE: &str = "VMI_TEST_ROLE";
 
+/// More than the C library has arenas for, without looking how many CPUs there are.
+const THREADS: usize = 64;
+
 /// Runs [`confined`] in a process of its own.
 fn child(role: &str) -> Output {
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -35,7 +38,18 @@ fn confined() {
     if let Some(role) = role {
         narrow(role).unwrap();
     }
-    // What every thread does is done as ever.
+    // What every thread does is done as ever, however many there are, each with memory of its own.
+    if name == "Io" {
+        let all = std::sync::Arc::new(std::sync::Barrier::new(THREADS));
+        let start = |_| {
+            let all = std::sync::Arc::clone(&all);
+            std::thread::spawn(move || {
+                drop(vec![1_u8; 4096]);
+                all.wait();
+            })
+        };
+        (0..THREADS).map(start).collect::<Vec<_>>().into_iter().for_each(|thread| thread.join().unwrap());
+    }
     let thread_name = std::thread::current().name().map(str::to_owned);
     assert_eq!(vec![1_u8; 1 << 20].iter().map(|byte| usize::from(*byte)).sum::<usize>(), 1 << 20);
     eprintln!("{thread_name:?} goes beyond");

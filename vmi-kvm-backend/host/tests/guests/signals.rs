@@ -1,6 +1,8 @@
 //! Every signal, wherever it finds the program.
 
+use std::fs;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -151,6 +153,34 @@ fn ended_by(child: &mut Child, signal: i32, cell: &str) {
     } else {
         assert_eq!(status.code(), Some(128 + signal), "{cell}");
     }
+}
+
+/// One that means that the process has gone wrong may come on any thread of it.
+#[test]
+#[ignore = "needs KVM"]
+fn a_cpu_that_goes_wrong_puts_the_terminal_back() {
+    let image = Tiny::new(spin()).write();
+    for signal in FAULTS {
+        let terminal = Terminal::open();
+        let mut child = terminal.start(image.path());
+        let cpu = thread_of(child.id(), "cpu-0");
+        // SAFETY: any numbers may be given.
+        assert_eq!(unsafe { libc::syscall(libc::SYS_tgkill, child.id(), cpu, signal) }, 0);
+        ended_by(&mut child, signal, "a CPU's thread");
+        assert!(terminal.is_as_before(), "{signal}");
+    }
+}
+
+/// Returns the number of a process's thread of that name, once there is one.
+pub fn thread_of(process: u32, name: &str) -> u32 {
+    let mut found = None;
+    soon("the thread", || {
+        let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap().map(|thread| thread.unwrap());
+        let is_it = |path: &Path| fs::read_to_string(path.join("comm")).is_ok_and(|comm| comm.trim() == name);
+        found = threads.into_iter().find(|thread| is_it(&thread.path())).map(|thread| thread.file_name());
+        found.is_some()
+    });
+    found.unwrap().to_str().unwrap().parse().unwrap()
 }
 
 /// A table of them all; it runs where time is counted in instructions, so that a second is one on any machine.
