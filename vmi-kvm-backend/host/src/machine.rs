@@ -91,6 +91,8 @@ pub struct Outcome {
     pub statistics: Option<Statistics>,
     /// What the guest said that did not get out.
     pub lost: Option<Lost>,
+    /// How it was ended from outside when it was over already.
+    pub cut_off: Option<Ending>,
 }
 
 /// A machine that is ready to run.
@@ -312,7 +314,7 @@ impl Machine {
             vmi: shared.port_call_counts(),
             ..shared.book.close(&image, self.vendor)
         });
-        Ok(Outcome { ending, statistics, lost })
+        Ok(Outcome { ending, statistics, lost, cut_off: shared.cut_off.get().copied() })
     }
 }
 

@@ -28,6 +28,10 @@ pub fn run(
         if !(config.restart && outcome.ending == Ending::Reset) {
             return Ok(outcome);
         }
+        // Whoever wished for the end when the guest was about to be reset wished for that of all.
+        if let Some(ending) = outcome.cut_off {
+            return Ok(Outcome { ending, ..outcome });
+        }
         let limit = config.limit.map(|limit| limit.saturating_sub(start.elapsed()));
         machine = Machine::new(&Config { limit, ..config.clone() }, output()?)?;
     }

@@ -13,6 +13,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Termios, tcgetattr};
 
 use crate::guest;
+use crate::output::{ends, kill};
 use crate::tiny::Tiny;
 
 /// The program: where `VMI_RUN` says, or where it was built.
@@ -152,6 +153,15 @@ fn a_reset_ends_the_run_or_starts_the_guest_again() {
     let (status, starts) = run(&["--restart", "--limit", "3"]);
     assert_eq!(status, Some(124), "the limit is that of all starts");
     assert!(starts > 2, "{starts} starts");
+    // Whenever the end is wished for, it comes: also while one guest has ended and the next is yet to start.
+    for pause in 0..8 {
+        let mut command = program();
+        command.arg("--restart").arg(image.path()).stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        thread::sleep(Duration::from_millis(600 + 17 * pause));
+        kill(&child, libc::SIGTERM);
+        assert_eq!(ends(&mut child), Some(143), "{pause}");
+    }
     // A pipe gives the image only once.
     let script = "cat \"$0\" | \"$1\" --restart --limit 3 /proc/self/fd/0";
     let words =
