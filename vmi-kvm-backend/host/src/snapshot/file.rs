@@ -31,6 +31,11 @@ pub(super) fn replace(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     mut step: impl FnMut(Step),
 ) -> io::Result<()> {
+    // What a link leads to is replaced, and what is no file stays what it is.
+    let path = &if path.is_symlink() { path.canonicalize()? } else { path.to_owned() };
+    if path.metadata().is_ok_and(|there| !there.is_file()) {
+        return Err(io::Error::other("there is something that is no ordinary file"));
+    }
     let name = path.file_name().ok_or_else(|| io::Error::other("it ends in no name of a file"))?;
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
