@@ -7,11 +7,11 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::process::ExitCode;
-use std::sync::mpsc::channel;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Parser;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use vmi_kvm_backend_host::confinement;
 use vmi_kvm_backend_host::options::{Format, Options};
 use vmi_kvm_backend_host::signals::Signals;
@@ -20,6 +20,8 @@ use vmi_kvm_backend_host::{Control, Ending, Error, Machine, Outcome, Output, Out
 
 /// How long standard error may take for what is said after a run that was ended from outside.
 const GRACE: Duration = Duration::from_millis(200);
+/// How much of that whatever takes something now takes at least, without waiting. Source: Linux, "n_tty", WAKEUP_CHARS.
+const PIECE: usize = 256;
 /// How long an output that takes nothing now is left alone.
 const RETRY: Duration = Duration::from_millis(1);
 
@@ -33,7 +35,7 @@ fn main() -> ExitCode {
         }
     };
     if options.help_bad_host {
-        write(io::stdout(), &Options::help_on_bad_host());
+        write(io::stdout(), Options::help_on_bad_host().as_bytes());
         return ExitCode::SUCCESS;
     }
     match confine(&options).and_then(|()| run(&options)) {
@@ -42,7 +44,7 @@ fn main() -> ExitCode {
             ExitCode::from(outcome.ending.status())
         }
         Err(error) => {
-            say(format!("vmi-run: {error}\n"), None);
+            say(&format!("vmi-run: {error}\n"), None);
             ExitCode::from(Ending::FAILED)
         }
     }
@@ -53,15 +55,16 @@ fn confine(options: &Options) -> Result<()> {
 }
 
 fn run(options: &Options) -> Result<Outcome> {
-    let control = options.control.as_deref().map(Control::bind).transpose()?;
-    // Until the machine is made, which may mean to read for long, signals do what they always do.
+    // Until the machine is made, which may mean to read for long, signals do what they always do, and there is nothing that
+    // they could leave behind.
     let mut config = options.config();
     let _copies = config.restart.then(|| config.boot.copy_pipes(config.memory_bytes)).transpose()?;
     let machine = match &options.restore {
         Some(file) => Machine::restore(file, &config, output()?),
         None => Machine::new(&config, output()?),
     }?;
-    let (_signals, signals) = Signals::take()?;
+    let control = options.control.as_deref().map(Control::bind).transpose()?;
+    let (held_back, signals) = Signals::take()?;
     let outside = || {
         let signals = signals.try_clone();
         Ok(Outside {
@@ -71,7 +74,12 @@ fn run(options: &Options) -> Result<Outcome> {
             control: control.as_ref().map(Control::listener).transpose()?,
         })
     };
-    restart::run(machine, &config, output, outside)
+    let outcome = restart::run(machine, &config, output, outside)?;
+    if outcome.ending.is_from_outside() {
+        // What is left takes a moment, and whoever asks for the end once more does not want it undone.
+        std::mem::forget(held_back);
+    }
+    Ok(outcome)
 }
 
 /// Returns standard output: not `Stdout`, whose buffer writes on whatever interrupts it.
@@ -98,25 +106,27 @@ fn tell(options: &Options, outcome: &Outcome) {
         text += &format!("vmi-run: {}\n", outcome.ending);
     }
     let at_most = outcome.ending.is_from_outside().then_some(GRACE);
-    say(text, at_most);
+    say(&text, at_most);
 }
 
-/// Says something on standard error, which may take so long. Signals end the process meanwhile, as they always do.
-fn say(text: String, at_most: Option<Duration>) {
-    let Some(at_most) = at_most else { return write(io::stderr(), &text) };
-    if !text.is_empty() {
-        let (sender, said) = channel();
-        thread::spawn(move || {
-            write(io::stderr(), &text);
-            let _ = sender.send(());
-        });
-        let _ = said.recv_timeout(at_most);
+/// Says something on standard error, which may take nothing for so long at most.
+fn say(text: &str, at_most: Option<Duration>) {
+    let Some(at_most) = at_most else { return write(io::stderr(), text.as_bytes()) };
+    let deadline = Instant::now() + at_most;
+    for piece in text.as_bytes().chunks(PIECE) {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let left = Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() };
+        let stderr = io::stderr();
+        if !poll(&mut [PollFd::new(&stderr, PollFlags::OUT)], Some(&left)).is_ok_and(|ready| ready != 0) {
+            return;
+        }
+        write(stderr, piece);
     }
 }
 
 /// Writes all of it, unless the output is closed or broken.
-fn write(mut output: impl Write, text: &str) {
-    let mut left = text.as_bytes();
+fn write(mut output: impl Write, text: &[u8]) {
+    let mut left = text;
     while !left.is_empty() {
         match output.write(left) {
             Ok(written) if written != 0 => left = left.get(written..).unwrap_or_default(),

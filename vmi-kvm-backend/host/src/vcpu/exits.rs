@@ -13,7 +13,7 @@ use crate::bad_host::{MsrAction, add_steal_time};
 use crate::devices::{NOTHING, reset_is_announced};
 use crate::ending::Ending;
 use crate::error::{Error, Result};
-use crate::layout::{CALL, DOORBELL, SERIAL};
+use crate::layout::{CALL, DOORBELL};
 use crate::shared::{Shared, lock};
 
 /// How often a CPU that is held looks whether the run is over.
@@ -139,10 +139,11 @@ impl Cpu<'_> {
                 }
                 // KVM turns a ring into an event; where it does not, it is passed on.
                 _ if port == DOORBELL.start => drop(self.shared.doorbell.write(1)),
-                _ => ending = ending.or(lock(&self.shared.devices).write(port, element)),
-            }
-            if SERIAL.contains(&port) {
-                self.shared.console.wait_for_room();
+                _ => {
+                    ending = ending.or(lock(&self.shared.devices).write(port, element));
+                    // Whichever device has something to say.
+                    self.shared.console.wait_for_room();
+                }
             }
         }
         ending

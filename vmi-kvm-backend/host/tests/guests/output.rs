@@ -11,6 +11,7 @@ use vmi_abi::port_call::Number;
 
 use crate::guest;
 use crate::program::{program, soon, status};
+use crate::signals::thread_of;
 use crate::tiny::{BLOCKS, CODE, Tiny};
 
 /// How long an end may take: a fraction of a second by its own doing, and the rest for a machine that is busy with
@@ -73,6 +74,7 @@ guest!(
     "2: mov al, 0x78; out dx, al; mov ecx, 20000000",
     "3: dec ecx; jnz 3b; jmp 2b"
 );
+guest!(exits_not, "2: hlt; jmp 2b");
 guest!(exits, "mov al, 0x78; mov edx, 0x3f8; out dx, al; mov al, 42; out 0xf4, al");
 guest!(
     says_more_than_a_pipe_holds,
@@ -82,6 +84,12 @@ guest!(
 guest!(
     says_more_than_the_queue_holds,
     "mov esi, 0x100000; mov ecx, 0x11800; mov edx, 0x3f8; rep outsb",
+    "mov al, 42; out 0xf4, al"
+);
+
+guest!(
+    says_more_than_the_queue_holds_by_the_debug_console,
+    "mov esi, 0x100000; mov ecx, 0x11800; mov edx, 0xe9; rep outsb",
     "mov al, 42; out 0xf4, al"
 );
 
@@ -116,6 +124,31 @@ fn output_that_nobody_reads_holds_up_no_end() {
 
 #[test]
 #[ignore = "needs KVM"]
+fn no_console_takes_more_than_the_queue_holds_while_nobody_reads() {
+    for code in [says_more_than_the_queue_holds(), says_more_than_the_queue_holds_by_the_debug_console()] {
+        let image = Tiny::new(code).write();
+        let (_reader, writer) = full_pipe();
+        let mut child = start(image.path(), &[], writer, Stdio::null());
+        let cpu = format!("/proc/{}/task/{}", child.id(), thread_of(child.id(), "cpu-0"));
+        // It waits for room: three looks find it asleep, and in between it did nothing.
+        let mut looks: Vec<String> = vec![];
+        soon("waiting for room", || {
+            let stat = fs::read_to_string(format!("{cpu}/stat")).unwrap_or_default();
+            let switches = fs::read_to_string(format!("{cpu}/status")).unwrap_or_default();
+            let switches = switches.lines().filter(|line| line.contains("ctxt_switches")).collect::<String>();
+            looks.push(if stat.contains(") S ") { switches } else { String::new() });
+            thread::sleep(Duration::from_millis(50));
+            matches!(&looks[..], [.., a, b, c] if !a.is_empty() && a == b && b == c)
+                || child.try_wait().unwrap().is_some()
+        });
+        assert!(child.try_wait().unwrap().is_none(), "it has said everything");
+        kill(&child, libc::SIGTERM);
+        assert_eq!(ends(&mut child), Some(143));
+    }
+}
+
+#[test]
+#[ignore = "needs KVM"]
 fn what_is_said_about_a_run_holds_up_no_end_either() {
     let image = Tiny::new(flood()).write();
     let (_reader, writer) = full_pipe();
@@ -123,6 +156,20 @@ fn what_is_said_about_a_run_holds_up_no_end_either() {
     runs(&child);
     kill(&child, libc::SIGTERM);
     assert_eq!(ends(&mut child), Some(143));
+    // And where somebody is there to hear it, all is told, also to who asks twice.
+    let image = Tiny::new(exits_not()).write();
+    for second in [libc::SIGTERM, libc::SIGINT] {
+        let (mut reader, writer) = pipe().unwrap();
+        let mut child = start(image.path(), &["--stats=json"], Stdio::null(), writer);
+        runs(&child);
+        kill(&child, libc::SIGTERM);
+        thread::sleep(Duration::from_millis(2));
+        kill(&child, second);
+        assert_eq!(ends(&mut child), Some(143));
+        let mut text = String::new();
+        reader.read_to_string(&mut text).unwrap();
+        assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok(), "{text}");
+    }
     // A guest that ended by itself has everything told, until somebody wants no more of it.
     let image = Tiny::new(exits()).write();
     let (_reader, writer) = full_pipe();
