@@ -20,7 +20,7 @@ pub(super) enum Step {
     Done,
 }
 
-/// Replaces a file by what is written, beside it at first: `.NAME.….partial`, which goes away where anything fails. Each
+/// Replaces a file, but no link or device, by what is written, beside it at first: `.NAME.….partial`, which goes away where anything fails. Each
 /// step is told.
 ///
 /// # Errors
@@ -31,9 +31,7 @@ pub(super) fn replace(
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
     mut step: impl FnMut(Step),
 ) -> io::Result<()> {
-    // What a link leads to is replaced, and what is no file stays what it is.
-    let path = &if path.is_symlink() { path.canonicalize()? } else { path.to_owned() };
-    if path.metadata().is_ok_and(|there| !there.is_file()) {
+    if path.symlink_metadata().is_ok_and(|there| !there.is_file()) {
         return Err(io::Error::other("there is something that is no ordinary file"));
     }
     let name = path.file_name().ok_or_else(|| io::Error::other("it ends in no name of a file"))?;
