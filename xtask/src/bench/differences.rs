@@ -11,7 +11,7 @@ pub(super) const TOLERANCE: f64 = 1.0;
 #[derive(Debug)]
 pub(crate) struct Difference<'a> {
     pub(crate) native: &'a Figure,
-    pub(super) bare: &'a Figure,
+    pub(crate) bare: &'a Figure,
     tolerance: f64,
 }
 
