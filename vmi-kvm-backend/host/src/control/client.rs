@@ -27,7 +27,8 @@ pub(super) struct Client {
     has_ended: bool,
     /// It is over, once the output is written.
     is_leaving: bool,
-    is_gone: bool,
+    /// It hears no answer any more; what it said before is still obeyed.
+    is_deaf: bool,
 }
 
 impl Client {
@@ -41,30 +42,32 @@ impl Client {
             is_waiting: false,
             has_ended: false,
             is_leaving: false,
-            is_gone: false,
+            is_deaf: false,
         }
     }
 
-    /// Returns what it is waited for: a client that does not read its answer is not heard before.
-    pub(super) fn interest(&self) -> PollFlags {
-        if !self.output.is_empty() {
-            PollFlags::OUT
+    /// Returns what it is waited for: a client that does not read its answer is not heard before. Returns nothing where
+    /// it must not be polled at all, which would tell again and again that it has closed.
+    pub(super) fn interest(&self) -> Option<PollFlags> {
+        if self.is_deaf && self.is_waiting {
+            None
+        } else if !self.output.is_empty() {
+            Some(PollFlags::OUT)
         } else if self.is_waiting || self.has_ended || self.is_leaving || self.input.len() > LINE_MAX {
-            PollFlags::empty()
+            Some(PollFlags::empty())
         } else {
-            PollFlags::IN
+            Some(PollFlags::IN)
         }
     }
 
     /// Does what can be done now.
     pub(super) fn serve(&mut self, ready: PollFlags) {
-        if ready.intersects(PollFlags::HUP | PollFlags::ERR) && !ready.contains(PollFlags::IN) {
-            self.is_gone = true;
-        }
         if ready.contains(PollFlags::IN) {
             self.read();
         }
-        if ready.contains(PollFlags::OUT) {
+        if ready.intersects(PollFlags::HUP | PollFlags::ERR) {
+            self.turn_deaf();
+        } else if ready.contains(PollFlags::OUT) {
             self.write();
         }
     }
@@ -93,8 +96,10 @@ impl Client {
     /// Gives the answer to the command that was taken last.
     pub(super) fn answer(&mut self, answer: &Answer) {
         self.is_waiting = false;
-        self.output = answer.to_line();
-        self.write();
+        if !self.is_deaf {
+            self.output = answer.to_line();
+            self.write();
+        }
     }
 
     /// Tells whether another command is there already.
@@ -106,7 +111,7 @@ impl Client {
     /// Tells whether nothing is left to be done for it.
     pub(super) fn is_gone(&self) -> bool {
         let is_done = self.is_leaving || self.has_ended && self.input.is_empty() && !self.is_waiting;
-        self.is_gone || is_done && self.output.is_empty()
+        is_done && self.output.is_empty()
     }
 
     fn read(&mut self) {
@@ -115,7 +120,8 @@ impl Client {
             Ok(0) => self.has_ended = true,
             Ok(read) => self.input.extend_from_slice(&bytes[..read]),
             Err(error) if is_for_later(error.kind()) => {}
-            Err(_) => self.is_gone = true,
+            // Behind all that it said.
+            Err(_) => self.has_ended = true,
         }
     }
 
@@ -123,8 +129,13 @@ impl Client {
         match self.stream.write(&self.output) {
             Ok(written) => drop(self.output.drain(..written)),
             Err(error) if is_for_later(error.kind()) => {}
-            Err(_) => self.is_gone = true,
+            Err(_) => self.turn_deaf(),
         }
+    }
+
+    fn turn_deaf(&mut self) {
+        self.is_deaf = true;
+        self.output.clear();
     }
 }
 

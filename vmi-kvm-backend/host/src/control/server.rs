@@ -130,14 +130,17 @@ impl Connections<'_> {
         let listening = if self.deaf_until.is_some() { PollFlags::empty() } else { PollFlags::IN };
         let mut polled =
             vec![PollFd::new(&answers.ready, PollFlags::IN), PollFd::new(&self.listener.0, listening)];
-        polled.extend(self.clients.iter().map(|client| PollFd::new(&client.stream, client.interest())));
+        polled.extend(
+            self.clients.iter().filter_map(|client| Some(PollFd::new(&client.stream, client.interest()?))),
+        );
         let at_most = at_most.and_then(|at_most| Timespec::try_from(at_most).ok());
         if poll(&mut polled, at_most.as_ref()).is_err() {
             // Interrupted.
             return;
         }
         let ready: Vec<PollFlags> = polled.iter().map(PollFd::revents).collect();
-        for (client, ready) in self.clients.iter_mut().zip(&ready[2..]) {
+        let polled = self.clients.iter_mut().filter(|client| client.interest().is_some());
+        for (client, ready) in polled.zip(&ready[2..]) {
             client.serve(*ready);
         }
         if ready[1].contains(PollFlags::IN) {

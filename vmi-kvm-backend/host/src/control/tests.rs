@@ -6,6 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::event::PollFlags;
+
+use super::client::Client;
 use super::{Control, Facts, Server};
 use crate::ending::Ending;
 use crate::shared::Shared;
@@ -64,6 +67,46 @@ fn answers_come_in_order_also_where_they_take_long() {
     assert_eq!(ok, [true, true, true, true, false]);
     assert!(answers[4]["error"].as_str().unwrap().contains("`dance`"), "{answers:?}");
     assert_eq!((&answers[1]["cpus"], &answers[1]["memory_bytes"]), (&0.into(), &4096.into()));
+}
+
+#[test]
+fn what_was_said_before_a_client_closed_is_obeyed() {
+    // Its answer fails; it is longer in coming than the client stays; it is too long for who reads nothing of it.
+    for (before, times) in [("status", 1), ("pause", 1), ("status", 2000)] {
+        let socket = Socket::new(0);
+        let mut stream = socket.connect();
+        let commands = format!("{{\"command\":\"{before}\"}}\n").repeat(times) + r#"{"command":"quit"}"#;
+        stream.write_all(commands.as_bytes()).unwrap();
+        drop(stream);
+        let begin = Instant::now();
+        while !socket.shared.is_over() && begin.elapsed() < Duration::from_secs(5) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(socket.state(), "ending", "{times} times {before}");
+    }
+}
+
+#[test]
+fn a_client_that_closed_and_waits_is_not_polled() {
+    let (mut peer, stream) = UnixStream::pair().unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let mut client = Client::new(stream, 0);
+    peer.write_all(b"first\n").unwrap();
+    client.serve(PollFlags::IN);
+    assert_eq!(client.command().unwrap(), b"first\n");
+    peer.write_all(b"second").unwrap();
+    drop(peer);
+    assert_eq!(client.interest(), Some(PollFlags::empty()));
+    client.serve(PollFlags::HUP);
+    assert_eq!((client.interest(), client.is_gone()), (None, false), "its end would be told again at once");
+    client.answer(&Err("the first").into());
+    assert_eq!((client.interest(), client.is_gone()), (Some(PollFlags::IN), false));
+    for _ in 0..2 {
+        client.serve(PollFlags::IN | PollFlags::HUP);
+    }
+    assert_eq!(client.command().unwrap(), b"second");
+    client.answer(&Err("the second").into());
+    assert!(client.is_gone());
 }
 
 #[test]
