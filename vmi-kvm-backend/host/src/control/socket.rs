@@ -2,12 +2,15 @@
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, fchmod};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, listen, socket_with};
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, bind, connect, listen, socket_with,
+};
 
 use crate::error::{Error, Result};
 
@@ -40,8 +43,7 @@ impl Control {
             make_way(path, &metadata)?;
         }
         let make = || -> io::Result<UnixListener> {
-            let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-            let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+            let socket = new_socket()?;
             // The file gets the mode that the socket has.
             fchmod(&socket, Mode::RUSR | Mode::WUSR)?;
             bind(&socket, &SocketAddrUnix::new(path)?)?;
@@ -73,23 +75,40 @@ impl Drop for Control {
     }
 }
 
+fn new_socket() -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
+}
+
+/// Connects, if that can be done at once.
+fn try_connect(path: &Path) -> io::Result<OwnedFd> {
+    let socket = new_socket()?;
+    connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket)
+}
+
 /// Takes away a socket at which nobody listens.
 fn make_way(path: &Path, metadata: &Metadata) -> Result<()> {
     let refuse = |reason: &str| Error::Control { path: path.to_owned(), reason: reason.to_owned() };
     if !metadata.file_type().is_socket() {
         return Err(refuse("there is a file that is no socket"));
     }
-    match UnixStream::connect(path) {
-        Ok(_) => Err(refuse("somebody listens there already")),
-        Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
+    match try_connect(path).map_err(|error| (error.kind(), error)) {
+        // Would it block, then all have connected that may wait, as to a run that is stopped.
+        Ok(_) | Err((ErrorKind::WouldBlock, _)) => Err(refuse("somebody listens there already")),
+        Err((ErrorKind::ConnectionRefused, _)) => {
             fs::remove_file(path).map_err(|error| refuse(&error.to_string()))
         }
-        Err(error) => Err(refuse(&error.to_string())),
+        Err((_, error)) => Err(refuse(&error.to_string())),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+    use std::{iter, thread};
+
     use super::*;
 
     #[test]
@@ -102,6 +121,12 @@ mod tests {
         let text =
             format!("cannot make the control socket `{}`: somebody listens there already", path.display());
         assert_eq!(refused, text);
+        let clients: Vec<OwnedFd> = iter::from_fn(|| try_connect(&path).ok()).collect();
+        assert!(!clients.is_empty(), "until no more may wait");
+        let (sender, refused) = mpsc::channel();
+        let to = path.clone();
+        thread::spawn(move || sender.send(Control::bind(&to).unwrap_err().to_string()));
+        assert_eq!(refused.recv_timeout(Duration::from_secs(5)), Ok(text));
         drop(control);
         assert!(!path.exists());
 
