@@ -191,7 +191,9 @@ fn size(text: &str) -> std::result::Result<u64, String> {
 
 fn seconds(text: &str) -> std::result::Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "a number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+    let limit = Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())?;
+    // A timer counts them with a sign.
+    i64::try_from(limit.as_secs()).map(|_| limit).map_err(|_| "more than a timer can take".to_owned())
 }
 
 #[cfg(test)]

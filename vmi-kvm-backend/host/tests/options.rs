@@ -16,6 +16,8 @@ fn wrong_options_are_no_status_of_a_guest() {
         ("--nonsense image", "--nonsense"),
         ("--memory lots image", "lots"),
         ("--limit -1 image", "-1"),
+        ("--limit 9.3e18 image", "9.3e18"),
+        ("--limit 1e20 image", "1e20"),
         ("--without floppy image", "floppy"),
         ("--pin 1-0 image", "1-0"),
         ("--profile xen image", "xen"),
