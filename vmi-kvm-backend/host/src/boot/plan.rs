@@ -46,20 +46,20 @@ impl Plan {
     ///
     /// Says what is wrong with the image; if it speaks several protocols, by the first.
     pub(super) fn of(image: &Input, ram_bytes: u64) -> Result<Self> {
-        if let Some(plan) = linux::plan(image)? {
-            return plan.checked(image, ram_bytes);
-        }
-        let (elf, mut refused) = match elf::read(image).transpose() {
-            Some(Ok(elf)) => (Some(elf), None),
-            Some(Err(error)) => (None, Some(error)),
-            None => (None, None),
+        let checked =
+            |plan: Result<Option<Self>>| plan.transpose().map(|plan| plan?.checked(image, ram_bytes));
+        let mut refused = match checked(linux::plan(image)) {
+            Some(Ok(plan)) => return Ok(plan),
+            tried => tried.and_then(Result::err),
         };
+        let elf = elf::read(image).unwrap_or_else(|error| {
+            refused.get_or_insert(error);
+            None
+        });
         for reader in READERS {
-            let plan = reader(image, elf.as_ref()).transpose();
-            match plan.map(|plan| plan?.checked(image, ram_bytes)) {
+            match checked(reader(image, elf.as_ref())) {
                 Some(Ok(plan)) => return Ok(plan),
-                Some(Err(error)) => refused = refused.or(Some(error)),
-                None => {}
+                tried => refused = refused.or(tried.and_then(Result::err)),
             }
         }
         let path = || image.path.clone();

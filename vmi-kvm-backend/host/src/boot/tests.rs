@@ -204,6 +204,24 @@ fn the_first_protocol_that_can_be_served_starts_an_image() {
 }
 
 #[test]
+fn a_header_of_linux_that_cannot_be_served_hides_no_other() {
+    let addresses = [IMAGE_MIN, IMAGE_MIN, 0, 0, IMAGE_MIN].map(|address| address as u32);
+    let header = [multiboot(1 << 16), addresses.map(u32::to_le_bytes).as_flattened().to_vec()].concat();
+    let mut bytes = [header, vec![0; 0x1000]].concat();
+    bytes[0x201..0x208].copy_from_slice(b"\x6cHdrS\x0f\x02");
+    let served = plan(&written(&bytes)).unwrap();
+    assert!(matches!(served.protocol, Protocol::Multiboot), "{served:?}");
+    // Where nothing else fits, what is told is what is wrong with it.
+    for other in [&multiboot(0)[..], b"\x7fELF", b"nothing"] {
+        bytes[..other.len()].copy_from_slice(other);
+        let refused = plan(&written(&bytes)).unwrap_err().to_string();
+        assert!(refused.contains("code32_start is 0"), "{refused}");
+    }
+    bytes[0x214..0x218].copy_from_slice(&addresses[0].to_le_bytes());
+    assert!(matches!(plan(&written(&bytes)).unwrap().protocol, Protocol::Linux(_)));
+}
+
+#[test]
 fn an_entry_is_virtual_where_a_segment_has_it() {
     let mut elf = Elf { entry: 0xffff_8000_0010_0010, ..Elf::new() };
     elf.programs = vec![(LOAD, BYTES, 0xffff_8000_0010_0000, IMAGE_MIN, 0x100, 0x1000, 0x1000)];
