@@ -1,11 +1,10 @@
 //! Looks what is there and says how to get what is not.
 
-use std::fs::OpenOptions;
 use std::process::Command;
 
 use anyhow::Result;
 
-use crate::host::Machine;
+use crate::host::{HOSTS, Host, Machine};
 use crate::table::{Cell, Colour, Table};
 use crate::{install, process, qemu, rig, workspace, xen};
 
@@ -106,8 +105,27 @@ fn fetched(packages: Option<String>) -> Finding {
 }
 
 fn kvm() -> Finding {
-    match OpenOptions::new().read(true).write(true).open("/dev/kvm") {
-        Ok(_) => Finding::Fine("can be opened; the host kvm-local is tried".to_owned()),
-        Err(error) => Finding::Absent(format!("{error}; the host kvm-local is skipped")),
+    let extras = || HOSTS.iter().filter(|host| host.extra);
+    let names = extras().map(|host| host.name).collect::<Vec<_>>().join(" and ");
+    match extras().find_map(Host::missing) {
+        None => Finding::Fine(format!("can be used; the hosts {names} are tried")),
+        Some(reason) => Finding::Absent(format!("{reason}; the hosts {names} are skipped")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_of_kvm_is_what_its_hosts_do() {
+        for host in HOSTS.iter().filter(|host| host.extra) {
+            let (Finding::Fine(text) | Finding::Absent(text) | Finding::Missing(text)) = kvm();
+            assert!(text.contains(host.name), "{text}");
+            match host.missing() {
+                Some(reason) => assert!(text.starts_with(&reason) && text.ends_with("skipped"), "{text}"),
+                None => assert!(text.ends_with("tried"), "{text}"),
+            }
+        }
     }
 }
