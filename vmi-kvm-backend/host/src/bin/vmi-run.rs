@@ -55,15 +55,15 @@ fn confine(options: &Options) -> Result<()> {
 }
 
 fn run(options: &Options) -> Result<Outcome> {
-    // Until the machine is made, which may mean to read for long, signals do what they always do, and there is nothing that
-    // they could leave behind.
+    let control = options.control.as_deref().map(Control::bind).transpose()?;
+    // Until the machine is made, which may mean to read for long, signals do what they always do. What they leave of the
+    // control socket is replaced by the next run.
     let mut config = options.config();
     let _copies = config.restart.then(|| config.boot.copy_pipes(config.memory_bytes)).transpose()?;
     let machine = match &options.restore {
         Some(file) => Machine::restore(file, &config, output()?),
         None => Machine::new(&config, output()?),
     }?;
-    let control = options.control.as_deref().map(Control::bind).transpose()?;
     let (held_back, signals) = Signals::take()?;
     let outside = || {
         let signals = signals.try_clone();
