@@ -38,7 +38,7 @@ use clap::Parser;
 /// Ends the program with the status of the command; errors become one sentence on stderr.
 fn main() -> ExitCode {
     let command_line = command_line::CommandLine::parse();
-    match interrupt::watch().and_then(|()| command_line.run()) {
+    match workspace::check().and_then(|()| interrupt::watch()).and_then(|()| command_line.run()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) if is_broken_pipe(&error) => ExitCode::from(141),

@@ -4,13 +4,37 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use anyhow::{Context, Result, ensure};
+
 /// Returns the root of the workspace.
 pub(crate) fn root() -> PathBuf {
-    let manifest = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
-    // Cargo sets the variable for what it runs; the value from build time serves when the program is started by hand.
-    let xtask = manifest.filter(|path| path.ends_with("xtask"));
-    let xtask = xtask.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
+    // Started by hand, the program works where it was built.
+    let xtask = by_cargo().unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
     xtask.parent().map_or_else(|| PathBuf::from("."), Path::to_path_buf)
+}
+
+/// Returns the package's directory as cargo tells whatever it runs.
+fn by_cargo() -> Option<PathBuf> {
+    env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).filter(|path| path.ends_with("xtask"))
+}
+
+/// Sees to it that the workspace is the one that the user is in, if any.
+///
+/// # Errors
+///
+/// Names both where the program was built in another checkout and started by hand.
+pub(crate) fn check() -> Result<()> {
+    let here = env::current_dir().context("there is no current directory")?;
+    let other = here.ancestors().find(|directory| directory.join("xtask/Cargo.toml").is_file());
+    let Some(other) = other.filter(|_| by_cargo().is_none()) else { return Ok(()) };
+    let root = root();
+    ensure!(
+        root.canonicalize().is_ok_and(|root| other.canonicalize().is_ok_and(|other| other == root)),
+        "this program was built for `{}`, and `{}` is another checkout: start it there by `cargo xtask`",
+        root.display(),
+        other.display()
+    );
+    Ok(())
 }
 
 /// Returns the directory that cargo builds into, which also holds our caches.

@@ -9,6 +9,7 @@ use rustix::process::{Signal, kill_process};
 
 use super::run::{Context, Outcome, Test};
 use super::tiny_kernel::{End, GOOD};
+use crate::workspace;
 
 pub(super) const TESTS: &[Test] = &[
     Test { name: "doors::an_unknown_host_is_named_with_the_known_ones", run: unknown_host },
@@ -26,6 +27,7 @@ pub(super) const TESTS: &[Test] = &[
     Test { name: "doors::a_kernel_that_triple_faults_is_reported", run: triple_fault },
     Test { name: "doors::a_kernel_that_triple_faults_in_the_rig_is_reported", run: triple_fault_in_rig },
     Test { name: "doors::an_unknown_test_is_named", run: unknown_test },
+    Test { name: "doors::another_checkout_is_not_taken_for_its_own", run: other_checkout },
     Test { name: "doors::the_doctor_says_how_to_get_what_is_missing", run: doctor },
 ];
 
@@ -147,6 +149,23 @@ fn faults(context: &mut Context, host: &str) -> Result<Outcome> {
 
 fn unknown_test(context: &mut Context) -> Result<Outcome> {
     context.program(["test", "no::such::test"])?.refuses(&["`no::such::test`"])?;
+    Ok(Outcome::Passed)
+}
+
+fn other_checkout(context: &mut Context) -> Result<Outcome> {
+    let other = context.directory().join("checkout");
+    let within = other.join("vmi/src");
+    for directory in [&within, &other.join("xtask")] {
+        fs::create_dir_all(directory).context("cannot make a checkout")?;
+    }
+    fs::write(other.join("xtask/Cargo.toml"), "").context("cannot make a checkout")?;
+    let words = [other.display().to_string(), workspace::root().display().to_string()];
+    context.program(["build"])?.by_hand_in(&within).refuses(&words.each_ref().map(|word| &**word))?;
+    // Its own, and what is no checkout.
+    for directory in [&workspace::root().join("vmi"), context.directory()] {
+        let finished = context.program(["test", "no::such::test"])?.by_hand_in(directory).run()?;
+        ensure!(finished.stderr.contains("`no::such::test`"), "{}", finished.stderr);
+    }
     Ok(Outcome::Passed)
 }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -54,6 +54,12 @@ impl Program {
     /// Sets an environment variable.
     pub(super) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(name, value);
+        self
+    }
+
+    /// Has it run in a directory, started by hand.
+    pub(super) fn by_hand_in(mut self, directory: &Path) -> Self {
+        self.command.current_dir(directory).env_remove("CARGO_MANIFEST_DIR");
         self
     }
 
