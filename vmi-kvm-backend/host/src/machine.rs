@@ -189,6 +189,7 @@ impl Machine {
             vcpu::enable_memory_types(&cpu)?;
             cpus.push(cpu);
         }
+        cpus.last().map_or(Ok(()), vcpu::make_known)?;
         match (&mut snapshot, &booted) {
             (Some(snapshot), _) => {
                 snapshot.put(&vm, &cpus, &leaves)?;

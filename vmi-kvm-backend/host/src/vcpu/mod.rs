@@ -6,5 +6,5 @@ mod state;
 mod thread;
 
 pub(crate) use kick::{install_handler, kick_thread};
-pub(crate) use state::{descriptors, enable_memory_types, enter_at};
+pub(crate) use state::{descriptors, enable_memory_types, enter_at, make_known};
 pub(crate) use thread::Vcpu;

@@ -76,6 +76,18 @@ pub(crate) fn enable_memory_types(cpu: &VcpuFd) -> Result<()> {
     Ok(())
 }
 
+/// Has the others reach the last CPU by its number: KVM notes who has which when a local interrupt controller is set, not
+/// when a CPU is made, and a guest need not set its own before it starts another CPU by it.
+///
+/// # Errors
+///
+/// Fails where KVM does.
+pub(crate) fn make_known(last: &VcpuFd) -> Result<()> {
+    let controller =
+        last.get_lapic().map_err(Error::kvm("tell the state of a local interrupt controller"))?;
+    last.set_lapic(&controller).map_err(Error::kvm("set the state of a local interrupt controller"))
+}
+
 /// Has the CPU start there.
 ///
 /// # Errors

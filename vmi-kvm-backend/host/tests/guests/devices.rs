@@ -70,6 +70,24 @@ guest!(
     "mov dword ptr [0xfee000f0], 0x1ff; mov dword ptr [0xfee00310], 0; mov dword ptr [0xfee00300], 0x4500",
     "2: hlt; jmp 2b"
 );
+// Has CPU 1 begin below 1 MiB, by an interrupt controller that is as it was after the reset.
+guest!(
+    start_other,
+    "mov dword ptr [0xfee00310], 0x1000000; mov dword ptr [0xfee00300], 0xc500",
+    "mov dword ptr [0xfee00300], 0x8500; mov dword ptr [0xfee00300], 0x609",
+    "2: pause; jmp 2b"
+);
+guest!(other, "mov al, 42; out 0xf4, al");
+
+#[test]
+#[ignore = "needs KVM"]
+fn a_cpu_is_started_before_any_interrupt_controller_is_set() {
+    let mut guest = Tiny::new(start_other());
+    guest.cpus = 2;
+    guest.segment = Some((0x9000, other()));
+    assert_eq!(guest.exit_code().0, 42);
+}
+
 // From protected mode to real mode, by a segment of 16 bits that begins where the test places what goes on there.
 guest!(real_mode, "mov esp, 0x11f000; lgdt [0x104040]; push 8; push 0; retf");
 
