@@ -2,7 +2,7 @@
 //!
 //! | from | to | what |
 //! | --- | --- | --- |
-//! | `0x0000_0000` | `0x0000_1000` | free, but for words of [`BIOS_DATA`] and [`SOFT_RESET`], so that address 0 means nothing |
+//! | `0x0000_0000` | `0x0000_1000` | [`BIOS_DATA`]: vectors of real mode, and a few words |
 //! | `0x0000_1000` | `0x0000_9000` | free; images start their other CPUs there |
 //! | `0x0000_9000` | `0x0009_fc00` | [`BOOT_DATA`]: descriptors, command line, what a boot protocol hands over |
 //! | `0x0009_fc00` | `0x000a_0000` | reserved, as on every PC ([`LOW_RAM_END`]) |
@@ -23,6 +23,8 @@ pub const PAGE: u64 = 0x1000;
 pub const BIOS_DATA: Range<u64> = 0..0x1000;
 /// Its word for the segment behind the RAM below the legacy area.
 pub const EBDA_SEGMENT: u64 = 0x40e;
+/// Its word for the devices that are there; none that it has a bit for is.
+pub const EQUIPMENT: u64 = 0x410;
 /// Its word for the KiB of that RAM.
 pub const BASE_MEMORY: u64 = 0x413;
 /// Where boot information begins, and where it ends at the latest.

@@ -4,8 +4,8 @@ use vm_memory::{Bytes, GuestAddress};
 
 use super::input::Input;
 use crate::error::{Error, Result};
-use crate::layout::{HOLE, IMAGE_MIN, LOW_RAM_END};
-use crate::memory::Memory;
+use crate::layout::{BIOS_DATA, HOLE, IMAGE_MIN, LOW_RAM_END};
+use crate::memory::{self, Memory};
 
 /// A piece of an image.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -56,12 +56,16 @@ pub(super) fn check(image: &Input, mut segments: Vec<Segment>, ram_bytes: u64) -
     Ok(segments)
 }
 
-/// Copies the segments into memory that is 0.
+/// Copies the segments into memory that is 0, but for what a BIOS has there.
 ///
 /// # Errors
 ///
 /// Fails where the file cannot be read.
 pub(super) fn load(memory: &Memory, image: &Input, segments: &[Segment]) -> Result<()> {
+    for segment in segments.iter().filter(|segment| segment.start < BIOS_DATA.end) {
+        let size = segment.end().min(BIOS_DATA.end) - segment.start;
+        memory::write(memory, segment.start, &vec![0; size as usize])?;
+    }
     for segment in segments.iter().filter(|segment| segment.in_file != 0) {
         place(memory, image, segment.start, segment.offset, segment.in_file)?;
     }

@@ -10,9 +10,12 @@ use tempfile::NamedTempFile;
 use super::input::Input;
 use super::plan::{Plan, Protocol};
 use super::segment::Segment;
+use super::{Boot, load};
 use crate::error::{Error, Result};
 use crate::hostile::try_all;
 use crate::layout::IMAGE_MIN;
+use crate::memory;
+use crate::port_call::GuestRam;
 
 const RAM: u64 = 16 << 20;
 /// Types of program headers.
@@ -160,6 +163,21 @@ fn segments_may_lie_below_1_mib() {
 }
 
 /// A header of multiboot by its flags, and of multiboot2 by its tags.
+#[test]
+fn a_segment_is_what_it_says_where_a_bios_had_something() {
+    let mut elf = Elf::new();
+    elf.programs.push((LOAD, BYTES, 0x410, 0x410, 0x40, 0x100, 1));
+    let memory = memory::allocate(RAM).unwrap();
+    crate::devices::write_bios(&memory).unwrap();
+    let file = elf.write();
+    let boot = Boot { image: file.path().to_owned(), ..Boot::default() };
+    load(&memory, RAM, &boot, None, &[]).unwrap();
+    let mut segment = [0xff; 0x100];
+    memory.read(0x410, &mut segment).unwrap();
+    assert_eq!(segment[..0x40], [0x90; 0x40]);
+    assert_eq!(segment[0x40..], [0; 0xc0]);
+}
+
 fn multiboot(flags: u32) -> Vec<u8> {
     const MAGIC: u32 = 0x1bad_b002;
     [MAGIC, flags, 0_u32.wrapping_sub(MAGIC).wrapping_sub(flags)]

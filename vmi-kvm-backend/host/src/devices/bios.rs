@@ -1,8 +1,12 @@
-//! What is left of a BIOS: the reset vector, and the word of its data area that tells a reset from a crash.
+//! What is left of a BIOS: the reset vector, the word of its data area that tells a reset from a crash, and interrupts
+//! that say in real mode that there is no service.
 //!
 //! A kernel that knows nothing better resets by a jump to F000:FFF0, where a PC's BIOS begins. Here that is a few
 //! instructions that write the reset register. They lie at the end of the first MiB in RAM, as the copy does that a PC
 //! makes of its ROM, and at the end of the first 4 GiB in ROM, where a CPU begins that is sent an INIT.
+//!
+//! Kernels that were started in protected mode go back to real mode to ask a BIOS what their boot loader has not told, as
+//! Xen asks for disks and video modes. They bear a refusal; without a table of vectors they would run wild.
 
 // UNSAFETY: hands a page of this program's constants to the guest, to be read.
 #![expect(unsafe_code)]
@@ -24,6 +28,34 @@ const CODE: [u8; 11] = {
 };
 /// Where it begins in its page.
 const VECTOR: usize = (layout::RESET_VECTOR % PAGE) as usize;
+
+/// What interrupts begin with, from the start of the page on. Source: IBM Personal Computer AT Technical Reference, "ROM
+/// BIOS", and its functions that do not exist.
+///
+/// A service is refused by a code and two flags, of which ZF is "no key": `mov ah, 0x86`, `push bp`, `mov bp, sp`,
+/// `or byte ptr [bp + 6], CF | ZF`, `pop bp`, `iret`. Exceptions and devices begin with that `iret`. The last two tell a
+/// word of the data area, and cannot be refused: `push ds`, `xor ax, ax`, `mov ds, ax`, `mov ax, [WORD]`, `pop ds`, `iret`.
+const REFUSE: [u8; 11] = [0xb4, 0x86, 0x55, 0x89, 0xe5, 0x80, 0x4e, 0x06, 0x41, 0x5d, 0xcf];
+const RETURN: usize = REFUSE.len() - 1;
+const EQUIPMENT: usize = REFUSE.len();
+const MEMORY: usize = EQUIPMENT + tell(0).len();
+
+const fn tell(word: u64) -> [u8; 10] {
+    let [low, high, ..] = word.to_le_bytes();
+    [0x1e, 0x31, 0xc0, 0x8e, 0xd8, 0xa1, low, high, 0x1f, 0xcf]
+}
+
+/// Where the interrupt of that number begins in its page.
+const fn interrupt(number: usize) -> usize {
+    match number {
+        0x11 => EQUIPMENT,
+        0x12 => MEMORY,
+        // To start from a disk anew is all that is left when no disk can be started from.
+        0x18 | 0x19 => VECTOR,
+        0x10..=0x1a => 0,
+        _ => RETURN,
+    }
+}
 /// The number of its slot among those of memory; RAM has the lowest.
 const SLOT: u32 = 31;
 
@@ -31,14 +63,20 @@ const SLOT: u32 = 31;
 struct Page([u8; PAGE as usize]);
 
 static ROM: Page = {
-    let mut page = [0; PAGE as usize];
+    let page = put([0; PAGE as usize], 0, &REFUSE);
+    let page = put(page, EQUIPMENT, &tell(layout::EQUIPMENT));
+    let page = put(page, MEMORY, &tell(layout::BASE_MEMORY));
+    Page(put(page, VECTOR, &CODE))
+};
+
+const fn put(mut page: [u8; PAGE as usize], start: usize, bytes: &[u8]) -> [u8; PAGE as usize] {
     let mut at = 0;
-    while at < CODE.len() {
-        page[VECTOR + at] = CODE[at];
+    while at < bytes.len() {
+        page[start + at] = bytes[at];
         at += 1;
     }
-    Page(page)
-};
+    page
+}
 
 /// The soft-reset flag with two bytes before it and four behind, as they are at the start: a value that is neither the
 /// flag's nor what memory is cleared to. Source: IBM Personal Computer AT Technical Reference, "ROM BIOS", RESET_FLAG.
@@ -54,7 +92,13 @@ const WARM: u16 = 0x1234;
 ///
 /// Fails where the guest's memory does.
 pub(crate) fn write(memory: &Memory) -> Result<()> {
-    memory::write(memory, layout::RESET_VECTOR, &CODE)?;
+    let page = layout::RESET_VECTOR - VECTOR as u64;
+    memory::write(memory, page, &ROM.0)?;
+    // In the segment of the reset vector, F000.
+    let start = page as u16;
+    let vectors: Vec<_> = (0..=0xff).map(|number| [start + interrupt(number) as u16, 0xf000]).collect();
+    let vectors: Vec<_> = vectors.as_flattened().iter().flat_map(|word| word.to_le_bytes()).collect();
+    memory::write(memory, layout::BIOS_DATA.start, &vectors)?;
     memory::write(memory, layout::SOFT_RESET - FLAG_AT as u64, &UNTOUCHED)
 }
 

@@ -91,14 +91,13 @@ fn a_cpu_is_started_before_any_interrupt_controller_is_set() {
 // From protected mode to real mode, by a segment of 16 bits that begins where the test places what goes on there.
 guest!(real_mode, "mov esp, 0x11f000; lgdt [0x104040]; push 8; push 0; retf");
 
-/// `mov eax, cr0`, `and al, 0xfe`, `mov cr0, eax`, `jmp 0xf000:0xfff0`; at 0x20 a table of one segment, at 0x40 where
-/// that is.
-fn to_the_reset_vector() -> Tiny {
-    const TO_REAL_MODE: [u8; 13] =
-        [0x0f, 0x20, 0xc0, 0x24, 0xfe, 0x0f, 0x22, 0xc0, 0xea, 0xf0, 0xff, 0x00, 0xf0];
+/// `mov eax, cr0`, `and al, 0xfe`, `mov cr0, eax`, `jmp` there; at 0x20 a table of one segment, at 0x40 where that is.
+fn to_real_mode(segment: u16, offset: u16) -> Tiny {
+    const TO_REAL_MODE: [u8; 9] = [0x0f, 0x20, 0xc0, 0x24, 0xfe, 0x0f, 0x22, 0xc0, 0xea];
     const SEGMENT: u64 = 0x0000_9b10_4000_ffff;
     Tiny::new(real_mode())
         .with(BLOCKS, &TO_REAL_MODE)
+        .with(BLOCKS + TO_REAL_MODE.len() as u64, [offset, segment].map(u16::to_le_bytes).as_flattened())
         .with(BLOCKS + 0x28, &SEGMENT.to_le_bytes())
         .with(BLOCKS + 0x40, &[0xf, 0, 0x20, 0x40, 0x10, 0])
 }
@@ -118,7 +117,29 @@ fn every_reset_that_a_pc_has_is_one() {
     for (name, code) in guests {
         assert_eq!(Tiny::new(code).run().0.unwrap().ending, Ending::Reset, "{name}");
     }
-    assert_eq!(to_the_reset_vector().run().0.unwrap().ending, Ending::Reset, "F000:FFF0, real mode");
+    let vector = to_real_mode(0xf000, 0xfff0);
+    assert_eq!(vector.run().0.unwrap().ending, Ending::Reset, "F000:FFF0, real mode");
+}
+
+// Asks for the memory map, for a key, for the size of memory and the devices; has a device interrupt; starts anew.
+guest!(
+    services,
+    ".code16",
+    "xor ax, ax; mov ss, ax; mov sp, 0x8000",
+    "mov eax, 0xe820; clc; int 0x15; jnc 9f; cmp ah, 0x86; jne 9f",
+    "mov ah, 1; test sp, sp; int 0x16; jnz 9f",
+    "int 0x12; cmp ax, 639; jne 9f; int 0x11; test ax, ax; jnz 9f",
+    "mov ax, 0x1234; int 8; jc 9f; cmp ax, 0x1234; jne 9f",
+    "int 0x19",
+    "9: mov al, 1; out 0xf4, al",
+);
+
+#[test]
+#[ignore = "needs KVM"]
+fn a_bios_that_is_asked_in_real_mode_refuses() {
+    let mut guest = to_real_mode(0, 0x9000);
+    guest.segment = Some((0x9000, services()));
+    assert_eq!(guest.run().0.unwrap().ending, Ending::Reset);
 }
 
 #[test]
