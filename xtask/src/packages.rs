@@ -71,23 +71,40 @@ fn ask(wanted: &Wanted) -> Result<Packages> {
 
 /// Fetches the packages and unpacks them into `root` in the directory.
 pub(crate) fn unpack(packages: &Packages, directory: &Path) -> Result<()> {
-    let fetch = || {
-        let mut download = Command::new("apt-get");
-        download.arg("download").args(&packages.names).current_dir(directory);
-        process::run_ok(&mut download)
-    };
-    if let Err(error) = fetch() {
-        // Lists that are too old name files that the archive no longer has.
-        progress::say(&format!("{error:#}; updating the package lists"));
-        install::update_lists()?;
-        fetch()?;
-    }
-    for package in debs(directory)? {
+    for package in fetch(packages, directory)? {
         let mut extract = Command::new("dpkg-deb");
         extract.arg("-x").arg(&package).arg(directory.join("root"));
         process::run_ok(&mut extract)?;
     }
     Ok(())
+}
+
+/// Fetches the packages and unpacks of each the first file whose name matches a pattern: large ones are not read to their end.
+pub(crate) fn unpack_first(packages: &Packages, directory: &Path, pattern: &str) -> Result<()> {
+    const SCRIPT: &str = r#"mkdir -p "$1" && dpkg-deb --fsys-tarfile "$0" |
+        tar --extract --directory "$1" --occurrence=1 --wildcards "$2""#;
+    for package in fetch(packages, directory)? {
+        let mut extract = Command::new("sh");
+        extract.args(["-c", SCRIPT]).arg(&package).arg(directory.join("root")).arg(pattern);
+        process::run_ok(&mut extract)?;
+    }
+    Ok(())
+}
+
+/// Fetches the packages into the directory and returns their paths.
+fn fetch(packages: &Packages, directory: &Path) -> Result<Vec<PathBuf>> {
+    let download = || {
+        let mut download = Command::new("apt-get");
+        download.arg("download").args(&packages.names).current_dir(directory);
+        process::run_ok(&mut download)
+    };
+    if let Err(error) = download() {
+        // Lists that are too old name files that the archive no longer has.
+        progress::say(&format!("{error:#}; updating the package lists"));
+        install::update_lists()?;
+        download()?;
+    }
+    debs(directory)
 }
 
 fn debs(directory: &Path) -> Result<Vec<PathBuf>> {

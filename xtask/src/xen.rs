@@ -42,7 +42,7 @@ pub(crate) struct Dom0 {
 impl Dom0 {
     /// Prepares a boot of its image.
     pub(crate) fn prepare(boot: &Boot) -> Result<Self> {
-        let hypervisor = ensure()?;
+        let hypervisor = hypervisor()?;
         let directory =
             tempfile::Builder::new().prefix("vmi-xen-").tempdir().context("cannot make a directory")?;
         let image = fs::canonicalize(&boot.image).context("cannot find the image")?;
@@ -77,7 +77,7 @@ pub(crate) fn describe() -> Option<String> {
 }
 
 /// Returns the hypervisor, fetched now if the one in the cache is not what the package lists offer.
-fn ensure() -> Result<PathBuf> {
+pub(crate) fn hypervisor() -> Result<PathBuf> {
     fs::create_dir_all(workspace::target()).context("cannot make the target directory")?;
     let lock = File::create(workspace::target().join("xen.lock")).context("cannot make the lock of Xen")?;
     lock.lock().context("cannot lock Xen")?;

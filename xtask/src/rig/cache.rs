@@ -127,8 +127,8 @@ pub(super) fn ensure() -> Result<Base> {
     Ok(base(&directory))
 }
 
-/// Writes an initramfs of busybox and an `init` that is a shell script.
-pub(crate) fn initramfs(file: &Path, init: &str) -> Result<()> {
+/// Writes an initramfs of busybox, an `init` that is a shell script, and programs of this machine.
+pub(crate) fn initramfs(file: &Path, init: &str, programs: &[&Path]) -> Result<()> {
     let mut archive = Archive::new(BufWriter::new(File::create(file).context("cannot make an initramfs")?));
     for directory in ["dev", "proc"] {
         archive.directory(directory)?;
@@ -136,6 +136,12 @@ pub(crate) fn initramfs(file: &Path, init: &str) -> Result<()> {
     archive.program("init", init.as_bytes())?;
     ensure()?;
     archive.copy("bin/busybox", &directory().join("busybox"))?;
+    for program in programs {
+        let libraries = libraries(program)?;
+        for file in libraries.iter().map(PathBuf::as_path).chain([*program]) {
+            archive.copy(&file.display().to_string(), file)?;
+        }
+    }
     archive.finish()?.flush()?;
     Ok(())
 }

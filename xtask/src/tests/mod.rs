@@ -23,6 +23,7 @@ mod outside;
 mod pages;
 mod patches;
 mod program;
+mod real_images;
 mod registry;
 mod report;
 mod rows;

@@ -3,8 +3,8 @@
 use super::run::Test;
 use super::{
     bench, budgets, damage, demos, disassembly, doors, init_cost, interruptions, kvm_cost, kvm_unit_tests,
-    life, matrix, mutations, one_image, outside, pages, patches, report, rows, sample_kernel, siteless,
-    snapshots, source, timings, trace, verdicts, vmi_run,
+    life, matrix, mutations, one_image, outside, pages, patches, real_images, report, rows, sample_kernel,
+    siteless, snapshots, source, timings, trace, verdicts, vmi_run,
 };
 
 /// What mostly compiles, in debug or in a directory of its own, and so does not wait for what boots.
@@ -37,6 +37,7 @@ pub(super) const BOOTS: &[&[Test]] = &[
     trace::TESTS,
     sample_kernel::TESTS,
     vmi_run::TESTS,
+    real_images::TESTS,
     kvm_unit_tests::TESTS,
     snapshots::TESTS,
 ];

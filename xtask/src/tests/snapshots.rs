@@ -68,7 +68,7 @@ fn linux(context: &mut Context) -> Result<Outcome> {
         grep ACPI:Ged /proc/interrupts | grep -q ' [1-9][0-9]* .*IO-APIC' && poweroff -f\n\
         echo \"time $(date +%s)\"\nsleep 0.5\ndone\n";
     let initrd = context.directory().join("initrd");
-    rig::initramfs(&initrd, INIT)?;
+    rig::initramfs(&initrd, INIT, &[])?;
     let kernel = rig::kernel()?;
     let script = format!(
         "vmi-run --control /c --cpus 2 --memory 256M --initrd /job/initrd /job/kernel -- console=ttyS0 quiet >/first &\n\

@@ -105,7 +105,7 @@ fn debian(context: &mut Context) -> Result<Outcome> {
         "and again with 2",
     ];
     let initrd = context.directory().join("initrd");
-    rig::initramfs(&initrd, INIT)?;
+    rig::initramfs(&initrd, INIT, &[])?;
     let kernel = rig::kernel()?;
     let script = format!(
         "exec {} --verbose --cpus 2 --memory 256M --initrd /job/initrd /job/kernel -- console=ttyS0 quiet panic=-1 \
@@ -137,7 +137,7 @@ fn debian_reboots(context: &mut Context) -> Result<Outcome> {
         ("reboot=p", "keyboard port92 bios"),
     ];
     let initrd = context.directory().join("initrd");
-    rig::initramfs(&initrd, INIT)?;
+    rig::initramfs(&initrd, INIT, &[])?;
     let kernel = rig::kernel()?;
     let mut script = String::from("exec >/job/0/console 2>&1 </dev/null\n");
     for (method, without) in METHODS {
