@@ -27,6 +27,10 @@ pub const EBDA_SEGMENT: u64 = 0x40e;
 pub const EQUIPMENT: u64 = 0x410;
 /// Its word for the KiB of that RAM.
 pub const BASE_MEMORY: u64 = 0x413;
+/// Its byte for a key that nobody has fetched yet.
+pub const KEY: u64 = 0x41e;
+/// Its word of 32 bits that counts ticks of the timer.
+pub const TICKS: u64 = 0x46c;
 /// Where boot information begins, and where it ends at the latest.
 pub const BOOT_DATA: Range<u64> = 0x9000..LOW_RAM_END;
 /// Bytes of the longest command line, without the 0 byte behind it.

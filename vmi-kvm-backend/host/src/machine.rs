@@ -11,7 +11,7 @@ use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
 use crate::accounting::{Book, Counters, Statistics, Vendor};
 use crate::bad_host::{BadHost, Clock, Holds, Msrs};
-use crate::boot::{self, Boot, Input, Loaded};
+use crate::boot::{self, Boot, Input, Loaded, Mode};
 use crate::confinement::{self, Role};
 use crate::console::{Console, Lost, Output};
 use crate::control::{Facts, Server};
@@ -323,10 +323,16 @@ impl Machine {
 fn load(memory: &Memory, config: &Config) -> Result<Loaded> {
     let rsdp = acpi::write(memory, config.cpus.min(CPUS_MAX), config.devices)?;
     if config.devices.bios {
-        devices::write_bios(memory)?;
+        devices::write_bios(memory, config.memory_bytes)?;
     }
     let descriptors = vcpu::descriptors();
-    boot::load(memory, config.memory_bytes, &config.boot, Some(rsdp), descriptors.as_flattened())
+    let bytes = config.memory_bytes;
+    let loaded = boot::load(memory, bytes, &config.boot, Some(rsdp), descriptors.as_flattened())?;
+    if loaded.start.mode == Mode::Real && !config.devices.bios {
+        let reason = "it has no 32-bit entry (code32_start is 0), and takes a BIOS to start".to_owned();
+        return Err(Error::OldLinux { path: config.boot.image.clone(), reason });
+    }
+    Ok(loaded)
 }
 
 /// Returns what CPUID tells a CPU, and what is wrong with that.

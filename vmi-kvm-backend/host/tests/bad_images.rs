@@ -148,7 +148,24 @@ fn kernels_of_linux_that_cannot_be_booted() {
         &|bytes| bytes[0x206..0x208].copy_from_slice(&[1, 2]),
         "its boot protocol is 0x0201, older than 0x0202",
     );
-    with(&|bytes| bytes[0x216] = 0, "it has no 32-bit entry (code32_start is 0)");
+    let no_entry = |bytes: &mut Vec<u8>| bytes[0x216] = 0;
+    with(
+        &|bytes| (no_entry(bytes), bytes[0x211] = 0).1,
+        "it has no 32-bit entry (code32_start is 0), and lies",
+    );
+    with(
+        &|bytes| {
+            no_entry(bytes);
+            bytes.resize(0x20000, 0);
+            bytes[0x1f1] = 111;
+        },
+        "its setup code has 57344 bytes",
+    );
+    let mut real = bytes.clone();
+    no_entry(&mut real);
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(&real).unwrap();
+    refused(&["--without", "bios"], file.path(), "and takes a BIOS to start");
     with(&|bytes| bytes.truncate(0x206), "ends within its header");
     with(&|bytes| bytes.truncate(0x210), "ends within its header");
     with(&|bytes| bytes.truncate(0x400), "ends within its setup code");

@@ -1,7 +1,8 @@
-//! Linux's own boot protocol: a `bzImage` or `zImage`, entered in 32-bit protected mode.
+//! Linux's own boot protocol: a `bzImage` or `zImage`, entered in 32-bit protected mode; or in real mode, if it has an entry
+//! there alone, as iPXE and others that look like Linux.
 //!
-//! Source: Linux, `Documentation/arch/x86/boot.rst`, "32-bit Boot Protocol"; and for what kernels older than that do
-//! there, their own `arch/i386/boot/compressed`.
+//! Source: Linux, `Documentation/arch/x86/boot.rst`, "32-bit Boot Protocol", "Sample Boot Configuration" and "Running the
+//! Kernel"; and for what kernels older than that do there, their own `arch/i386/boot/compressed`.
 
 use super::command_line;
 use super::input::Input;
@@ -9,7 +10,7 @@ use super::linux_header::{self as header, Header};
 use super::plan::{Plan, Protocol};
 use super::segment::Segment;
 use super::space::Space;
-use super::start::{Boot, Start};
+use super::start::{Boot, Mode, Start};
 use crate::error::{Error, Result};
 use crate::layout::IMAGE_MIN;
 
@@ -25,6 +26,13 @@ const SECTOR: u64 = 512;
 const UNKNOWN_LOADER: u8 = 0xff;
 /// `loadflags`: the kernel belongs at 1 MiB.
 const LOADED_HIGH: u32 = 1;
+/// `loadflags`: `heap_end_ptr` is set, in the setup's segment; it is this much lower than the end.
+const CAN_USE_HEAP: u8 = 1 << 7;
+const HEAP_END: u64 = 0x200;
+/// Where the setup is entered behind its start, and where it lies: with heap and stack, below what it may take of low memory.
+const SETUP_ENTRY: u64 = 0x200;
+const SETUP: u64 = 0x1_0000;
+const SETUP_SIZE: u64 = 0xe000;
 /// Where a kernel belongs that does not; and behind the memory in which it unpacks itself to 1 MiB.
 const LOW: u64 = 0x1000;
 const LOW_END: u64 = 0x9_0000;
@@ -42,6 +50,8 @@ mod zero_page {
     pub(super) const CODE32_START: usize = 0x214;
     pub(super) const RAMDISK_IMAGE: usize = 0x218;
     pub(super) const RAMDISK_SIZE: usize = 0x21c;
+    pub(super) const LOADFLAGS: usize = 0x211;
+    pub(super) const HEAP_END_PTR: usize = 0x224;
     pub(super) const CMD_LINE_PTR: usize = 0x228;
     pub(super) const E820_TABLE: usize = 0x2d0;
     pub(super) const E820_ENTRY: usize = 20;
@@ -53,6 +63,7 @@ mod zero_page {
 pub(super) struct Kernel {
     header: Header,
     entry: u32,
+    mode: Mode,
 }
 
 /// Makes the plan of a file that begins like a Linux kernel.
@@ -63,10 +74,10 @@ pub(super) fn plan(image: &Input) -> Result<Option<Plan>> {
         let version = header.version;
         return Err(refuse(format!("its boot protocol is {version:#06x}, older than {VERSION_MIN:#06x}")));
     }
-    if header.get(header::CODE32_START) == 0 {
-        return Err(refuse(
-            "it has no 32-bit entry (code32_start is 0), and takes a BIOS to start".to_owned(),
-        ));
+    let is_high = header.get(header::LOADFLAGS) & LOADED_HIGH != 0;
+    let is_real = header.get(header::CODE32_START) == 0;
+    if is_real && !is_high {
+        return Err(refuse("it has no 32-bit entry (code32_start is 0), and lies in low memory".to_owned()));
     }
     let sectors = header.given(header::SETUP_SECTS).unwrap_or(SETUP_SECTS);
     let offset = (u64::from(sectors) + 1) * SECTOR;
@@ -77,7 +88,21 @@ pub(super) fn plan(image: &Input) -> Result<Option<Plan>> {
     if body + 15 < promised {
         return Err(image.damaged(format_args!("it has {body} bytes of kernel, not {promised}")));
     }
-    let (start, end) = if header.get(header::LOADFLAGS) & LOADED_HIGH == 0 {
+    if is_real {
+        if offset > SETUP_SIZE - HEAP_END {
+            return Err(refuse(format!(
+                "its setup code has {offset} bytes, and there is room for {SETUP_SIZE}"
+            )));
+        }
+        let segments = vec![
+            Segment { start: SETUP, in_memory: SETUP_SIZE, offset: 0, in_file: offset },
+            Segment { start: IMAGE_MIN, in_memory: body, offset, in_file: body },
+        ];
+        let entry = SETUP + SETUP_ENTRY;
+        let kernel = Kernel { header, entry: entry as u32, mode: Mode::Real };
+        return Ok(Some(Plan { segments, entry, protocol: Protocol::Linux(Box::new(kernel)) }));
+    }
+    let (start, end) = if !is_high {
         (LOW, LOW_END.max(LOW + body))
     } else {
         // It unpacks itself within `init_size` bytes from where it is loaded, if that is where it prefers to be.
@@ -86,7 +111,7 @@ pub(super) fn plan(image: &Input) -> Result<Option<Plan>> {
         (IMAGE_MIN, (low | high << 32).max(IMAGE_MIN).saturating_add(needed))
     };
     let segments = vec![Segment { start, in_memory: end - start, offset, in_file: body }];
-    let kernel = Kernel { header, entry: start as u32 };
+    let kernel = Kernel { header, entry: start as u32, mode: Mode::Protected };
     Ok(Some(Plan { segments, entry: start, protocol: Protocol::Linux(Box::new(kernel)) }))
 }
 
@@ -96,16 +121,23 @@ pub(super) fn tell(space: &mut Space<'_>, boot: &Boot, kernel: &Kernel, rsdp: Op
         let reason = format!("it takes no modules, and `{}` would be one", module.path.display());
         return Err(Error::OldLinux { path: boot.image.clone(), reason });
     }
-    let Kernel { header, entry } = kernel;
-    let mut page = [0; zero_page::SIZE];
-    page[header::START..][..header.bytes.len()].copy_from_slice(&header.bytes);
-    // It lies below everything else, because old kernels use what is below it while they unpack themselves.
-    let esi = space.put(&page)?;
+    let Kernel { header, entry, mode } = kernel;
+    let (mut page, esi) = if *mode == Mode::Real {
+        (space.read(SETUP, zero_page::SIZE)?, SETUP)
+    } else {
+        let mut page = vec![0; zero_page::SIZE];
+        page[header::START..][..header.bytes.len()].copy_from_slice(&header.bytes);
+        // It lies below everything else, because old kernels use what is below it while they unpack themselves.
+        let esi = space.put(&page)?;
+        (page, esi)
+    };
     let most = header.given(header::CMDLINE_SIZE).unwrap_or(CMDLINE_MAX);
-    let line = command_line::bytes(&with_console(&boot.command_line), most as usize)?;
-    let line = space.put(&line)?;
+    let line = match mode {
+        Mode::Protected => with_console(&boot.command_line),
+        Mode::Real => boot.command_line.clone(),
+    };
+    let line = space.put(&command_line::bytes(&line, most as usize)?)?;
     let mut put = |at: usize, value: u64| page[at..at + 4].copy_from_slice(&(value as u32).to_le_bytes());
-    put(zero_page::CODE32_START, (*entry).into());
     put(zero_page::CMD_LINE_PTR, line);
     if let Some(initrd) = &boot.initrd {
         let limit = u64::from(header.given(header::INITRD_ADDR_MAX).unwrap_or(INITRD_ADDR_MAX)) + 1;
@@ -113,10 +145,25 @@ pub(super) fn tell(space: &mut Space<'_>, boot: &Boot, kernel: &Kernel, rsdp: Op
         put(zero_page::RAMDISK_IMAGE, placed.start);
         put(zero_page::RAMDISK_SIZE, placed.size);
     }
-    let behind = (space.ram_end() - IMAGE_MIN) >> 10;
-    put(zero_page::ALT_MEM_K, behind);
-    page[zero_page::EXT_MEM_K..][..2].copy_from_slice(&(behind.min(0xffff) as u16).to_le_bytes());
     page[zero_page::TYPE_OF_LOADER] = UNKNOWN_LOADER;
+    match mode {
+        Mode::Real => {
+            page[zero_page::LOADFLAGS] |= CAN_USE_HEAP;
+            let heap_end = (SETUP_SIZE - HEAP_END) as u16;
+            page[zero_page::HEAP_END_PTR..][..2].copy_from_slice(&heap_end.to_le_bytes());
+        }
+        Mode::Protected => describe(space, &mut page, *entry, rsdp),
+    }
+    space.write(esi, &page)?;
+    Ok(Start { esi, mode: *mode, stack: SETUP_SIZE, ..Start::default() })
+}
+
+/// Describes the machine in the zero page.
+fn describe(space: &Space<'_>, page: &mut [u8], entry: u32, rsdp: Option<u64>) {
+    let behind = (space.ram_end() - IMAGE_MIN) >> 10;
+    page[zero_page::CODE32_START..][..4].copy_from_slice(&entry.to_le_bytes());
+    page[zero_page::ALT_MEM_K..][..4].copy_from_slice(&(behind as u32).to_le_bytes());
+    page[zero_page::EXT_MEM_K..][..2].copy_from_slice(&(behind.min(0xffff) as u16).to_le_bytes());
     let map = space.map();
     page[zero_page::E820_ENTRIES] = map.len() as u8;
     for (range, at) in map.iter().zip((zero_page::E820_TABLE..).step_by(zero_page::E820_ENTRY)) {
@@ -125,8 +172,6 @@ pub(super) fn tell(space: &mut Space<'_>, boot: &Boot, kernel: &Kernel, rsdp: Op
         page[at + 16..at + 20].copy_from_slice(&(range.kind as u32).to_le_bytes());
     }
     page[zero_page::ACPI_RSDP..][..8].copy_from_slice(&rsdp.unwrap_or(0).to_le_bytes());
-    space.write(esi, &page)?;
-    Ok(Start { esi, ..Start::default() })
 }
 
 /// Names COM1 as the console, unless the command line names one itself.

@@ -19,7 +19,7 @@ mod start;
 
 pub(crate) use input::Input;
 pub use start::{Boot, Copies, Module};
-pub(crate) use start::{Loaded, Start, load};
+pub(crate) use start::{Loaded, Mode, Start, load};
 
 #[cfg(test)]
 mod tests;

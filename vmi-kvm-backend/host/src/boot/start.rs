@@ -93,17 +93,31 @@ impl Boot {
     }
 }
 
-/// The state in which the first CPU starts: 32-bit protected mode with flat segments, without paging and interrupts.
+/// A CPU's mode.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Mode {
+    /// 32-bit protected mode with flat segments, without paging.
+    #[default]
+    Protected,
+    /// Real mode, in the code segment of the first instruction, which the BIOS goes to.
+    Real,
+}
+
+/// The state in which the first CPU starts, without interrupts.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Start {
+    /// Its mode.
+    pub(crate) mode: Mode,
     /// The first instruction.
     pub(crate) entry: u64,
     /// What tells a multiboot image that it is one.
     pub(crate) eax: u64,
     /// The start info of a PVH image, the information of a multiboot image.
     pub(crate) ebx: u64,
-    /// The zero page of a Linux kernel.
+    /// The zero page of a Linux kernel, or its segments in real mode.
     pub(crate) esi: u64,
+    /// The stack of a kernel in real mode.
+    pub(crate) stack: u64,
     /// The descriptors of the segments.
     pub(crate) gdt: u64,
 }

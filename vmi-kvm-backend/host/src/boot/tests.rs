@@ -168,7 +168,7 @@ fn a_segment_is_what_it_says_where_a_bios_had_something() {
     let mut elf = Elf::new();
     elf.programs.push((LOAD, BYTES, 0x410, 0x410, 0x40, 0x100, 1));
     let memory = memory::allocate(RAM).unwrap();
-    crate::devices::write_bios(&memory).unwrap();
+    crate::devices::write_bios(&memory, RAM).unwrap();
     let file = elf.write();
     let boot = Boot { image: file.path().to_owned(), ..Boot::default() };
     load(&memory, RAM, &boot, None, &[]).unwrap();

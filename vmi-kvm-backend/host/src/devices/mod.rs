@@ -14,7 +14,9 @@ mod rtc;
 mod serial;
 mod state;
 
-pub(crate) use bios::{register as register_bios, reset_is_announced, write as write_bios};
+pub(crate) use bios::{
+    START as BIOS_START, register as register_bios, reset_is_announced, write as write_bios,
+};
 pub(crate) use debug_console::DebugConsole;
 pub(crate) use port_bus::{Devices, NOTHING};
 pub use present::{Name, Present};

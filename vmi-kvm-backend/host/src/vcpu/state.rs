@@ -1,4 +1,4 @@
-//! The state in which the first CPU starts: 32-bit protected mode, flat segments, no paging, no interrupts.
+//! The state in which the first CPU starts: 32-bit protected mode, flat segments, no paging, no interrupts; or in the BIOS.
 //!
 //! PVH, multiboot and Linux's 32-bit entry ask for the same, but for a register or two. The other CPUs wait for their start-up
 //! interrupt, as KVM makes them.
@@ -6,11 +6,13 @@
 use kvm_bindings::{Msrs, kvm_msr_entry, kvm_regs, kvm_segment};
 use kvm_ioctls::VcpuFd;
 
-use crate::boot::Start;
+use crate::boot::{Mode, Start};
+use crate::devices::BIOS_START;
 use crate::error::{Error, Result};
 
 /// Protection on; the numeric coprocessor is of the kind that all are.
-const CR0: u64 = 1 << 0 | 1 << 4;
+const CR0: u64 = PROTECTION | 1 << 4;
+const PROTECTION: u64 = 1 << 0;
 /// The bit of the flags that is always set.
 const FLAGS: u64 = 1 << 1;
 
@@ -27,6 +29,9 @@ const TYPE_DATA: u8 = 0x3;
 const TYPE_TSS: u8 = 0xb;
 const TSS_LIMIT: u32 = 0x67;
 
+/// The BIOS's segment.
+const BIOS: u64 = 0xf_0000;
+
 /// The type of memory that no range names. Source: Intel SDM volume 3A, "IA32_MTRR_DEF_TYPE MSR".
 const MTRR_DEFAULT: u32 = 0x2ff;
 const MTRR_ENABLED: u64 = 1 << 11;
@@ -34,6 +39,12 @@ const WRITE_BACK: u64 = 6;
 
 fn flat(selector: u16, type_: u8) -> kvm_segment {
     kvm_segment { limit: u32::MAX, selector, type_, present: 1, db: 1, s: 1, g: 1, ..Default::default() }
+}
+
+/// Returns a segment of real mode.
+fn real(base: u64, type_: u8) -> kvm_segment {
+    let selector = (base >> 4) as u16;
+    kvm_segment { base, limit: 0xffff, selector, type_, present: 1, s: 1, ..Default::default() }
 }
 
 fn tss() -> kvm_segment {
@@ -95,23 +106,26 @@ pub(crate) fn make_known(last: &VcpuFd) -> Result<()> {
 /// Fails where KVM does.
 pub(crate) fn enter_at(cpu: &VcpuFd, start: &Start) -> Result<()> {
     let mut system = cpu.get_sregs().map_err(Error::kvm("tell the registers of a CPU"))?;
-    system.cs = flat(CODE, TYPE_CODE);
-    let data = flat(DATA, TYPE_DATA);
+    let data;
+    (system.cs, data, system.cr0) = match start.mode {
+        Mode::Protected => (flat(CODE, TYPE_CODE), flat(DATA, TYPE_DATA), CR0),
+        Mode::Real => (real(BIOS, TYPE_CODE), real(start.esi, TYPE_DATA), CR0 & !PROTECTION),
+    };
     (system.ds, system.es, system.fs, system.gs, system.ss) = (data, data, data, data, data);
     system.tr = tss();
     (system.gdt.base, system.gdt.limit) = (start.gdt, (DESCRIPTORS * 8 - 1) as u16);
     // As after a reset, and all of it zero: a limit of 0 is then the guest's own doing.
     (system.idt.base, system.idt.limit) = (0, u16::MAX);
-    system.cr0 = CR0;
     cpu.set_sregs(&system).map_err(Error::kvm("set the registers of a CPU"))?;
-    let general = kvm_regs {
-        rip: start.entry,
-        rax: start.eax,
-        rbx: start.ebx,
-        rsi: start.esi,
-        rflags: FLAGS,
-        ..Default::default()
+    let Start { entry, eax, ebx, esi, .. } = *start;
+    let general = match start.mode {
+        Mode::Protected => kvm_regs { rip: entry, rax: eax, rbx: ebx, rsi: esi, ..Default::default() },
+        // The stack ends where the heap does.
+        Mode::Real => {
+            kvm_regs { rip: BIOS_START - BIOS, rdx: entry >> 4, rsp: start.stack, ..Default::default() }
+        }
     };
+    let general = kvm_regs { rflags: FLAGS, ..general };
     cpu.set_regs(&general).map_err(Error::kvm("set the registers of a CPU"))
 }
 

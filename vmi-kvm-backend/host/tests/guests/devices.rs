@@ -121,22 +121,22 @@ fn every_reset_that_a_pc_has_is_one() {
     assert_eq!(vector.run().0.unwrap().ending, Ending::Reset, "F000:FFF0, real mode");
 }
 
-// Asks for the memory map, for a key, for the size of memory and the devices; has a device interrupt; starts anew.
+// Asks for what there is not, for a key, for the size of memory and the devices; has a device interrupt; starts anew.
 guest!(
     services,
     ".code16",
     "xor ax, ax; mov ss, ax; mov sp, 0x8000",
-    "mov eax, 0xe820; clc; int 0x15; jnc 9f; cmp ah, 0x86; jne 9f",
+    "mov ah, 0x88; clc; int 0x15; jnc 9f; cmp ah, 0x86; jne 9f",
     "mov ah, 1; test sp, sp; int 0x16; jnz 9f",
     "int 0x12; cmp ax, 639; jne 9f; int 0x11; test ax, ax; jnz 9f",
-    "mov ax, 0x1234; int 8; jc 9f; cmp ax, 0x1234; jne 9f",
+    "mov ax, 0x1234; int 9; jc 9f; cmp ax, 0x1234; jne 9f",
     "int 0x19",
     "9: mov al, 1; out 0xf4, al",
 );
 
 #[test]
 #[ignore = "needs KVM"]
-fn a_bios_that_is_asked_in_real_mode_refuses() {
+fn a_bios_that_is_asked_for_what_there_is_not_refuses() {
     let mut guest = to_real_mode(0, 0x9000);
     guest.segment = Some((0x9000, services()));
     assert_eq!(guest.run().0.unwrap().ending, Ending::Reset);

@@ -201,6 +201,48 @@ fn linux_starts_from_protocol_2_02_on() {
     }
 }
 
+// The setup's first instruction jumps behind its header. Looks at that; reads the memory map up to a range from 1 MiB on,
+// waits for the timer, prints two keys, of which it looks at the first twice; and adds up as the kernel above.
+guest!(
+    linux_real,
+    ".code16",
+    "cmp dword ptr [0x202], 0x53726448; jne 9f; test byte ptr [0x211], 0x80; jz 9f",
+    "cmp word ptr [0x224], 0xde00; jne 9f; mov ax, ss; mov cx, ds; cmp ax, cx; jne 9f",
+    "mov di, 0x1000; xor ebx, ebx",
+    "2: mov eax, 0xe820; mov edx, 0x534d4150; mov ecx, 20; int 0x15; jc 9f; cmp eax, 0x534d4150; jne 9f",
+    "cmp dword ptr [di], 0x100000; je 3f; test ebx, ebx; jnz 2b; jmp 9f",
+    "3: cmp dword ptr [di + 8], 127 << 20; jne 9f; cmp dword ptr [di + 16], 1; jne 9f; test ebx, ebx; jnz 9f",
+    "mov ebx, 9; mov eax, 0xe820; int 0x15; jnc 9f",
+    "push 0; pop es; mov eax, es:[0x46c]; sti; 4: hlt; cmp eax, es:[0x46c]; je 4b",
+    "5: mov ah, 1; int 0x16; jz 5b; mov ah, 0x11; int 0x16; jz 9f",
+    "mov ah, 0; int 0x16; mov ah, 0xe; int 0x10; mov ah, 0x10; int 0x16; mov ah, 0xe; int 0x10",
+    "mov si, [0x228]; 6: lodsb al, es:[si]; test al, al; jnz 6b; mov dl, es:[si - 2]",
+    "cmp dword ptr [0x21c], 1; jne 9f; mov al, dl; out 0xf4, al",
+    "9: mov al, 1; out 0xf4, al",
+);
+
+#[test]
+#[ignore = "needs KVM"]
+fn linux_without_a_32_bit_entry_starts_in_real_mode_and_finds_a_bios() {
+    let mut initrd = NamedTempFile::new().unwrap();
+    initrd.write_all(b"m").unwrap();
+    let mut image = vec![0; 1536];
+    image[0x1f1] = 2;
+    image[0x200..0x208].copy_from_slice(b"\xeb\x6aHdrS\x07\x02");
+    image[0x211] = 1;
+    image[0x22c..0x230].copy_from_slice(&0x37ff_ffff_u32.to_le_bytes());
+    image[0x26c..][..linux_real().len()].copy_from_slice(linux_real());
+    image.push(0);
+    let mut file = NamedTempFile::new().unwrap();
+    file.write_all(&image).unwrap();
+    let (keys, mut keyboard) = std::io::pipe().unwrap();
+    keyboard.write_all(b"hi").unwrap();
+    let mut command = program();
+    let output = command.arg("-i").args([initrd.path(), file.path()]).args(["--", "K"]).stdin(keys).output();
+    let output = output.unwrap();
+    assert_eq!((output.status.code(), output.stdout), (Some(b'K'.into()), b"hi".to_vec()));
+}
+
 /// The program: where `VMI_RUN` says, or where it was built.
 fn program() -> Command {
     let program = std::env::var("VMI_RUN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_vmi-run").to_owned());
