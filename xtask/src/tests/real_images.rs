@@ -51,12 +51,14 @@ fn boot(
     Ok(ends.into_iter().map(|end| end.console).collect())
 }
 
-/// Xen, without SVM of its own, comes as far as a dom0, which the rig's emulated CPU is not good for. GRUB's image for Xen looks for it, and says by
-/// the debug console that there is none. memtest86+ tests with two CPUs. iPXE finds no network, and obeys its keyboard.
+/// Xen, without SVM of its own, comes as far as a dom0, which the rig's emulated CPU is not good for. GRUB's image for Xen
+/// looks for it, and says by the debug console that there is none. memtest86+ tests with two CPUs. iPXE finds no network, and
+/// obeys its keyboard.
 fn others(context: &mut Context) -> Result<Outcome> {
     const GUESTS: [(&str, &[&str]); 4] = [
         (
-            "--cpuid 0x80000001:ecx=0/4 --cpus 2 --memory 256M --module '/job/kernel panic=-1' /job/xen -- console=com1 com1=115200,8n1 loglvl=all",
+            "--cpuid 0x80000001:ecx=0/4 --cpus 2 --memory 256M --module '/job/kernel panic=-1' /job/xen -- console=com1 \
+             com1=115200,8n1 loglvl=all",
             &[
                 "Bootloader: vmi-run",
                 "[0000000000100000, 000000000fffffff] (usable)",

@@ -37,10 +37,13 @@ pub(super) const BOOTS: &[&[Test]] = &[
     trace::TESTS,
     sample_kernel::TESTS,
     vmi_run::TESTS,
-    real_images::TESTS,
     kvm_unit_tests::TESTS,
     snapshots::TESTS,
 ];
 
 /// What has a limit of time for the whole machine.
 pub(super) const ALONE: &[&[Test]] = &[budgets::TESTS];
+
+/// What runs only where a filter asks for it: large systems on several CPUs, in which the rig itself, a Linux on an emulated
+/// CPU, stands still now and then.
+pub(super) const ASKED: &[&[Test]] = &[real_images::TESTS];

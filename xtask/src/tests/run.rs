@@ -147,7 +147,8 @@ struct Tally {
     skipped: usize,
 }
 
-/// Runs all tests whose name holds the filter; returns whether none failed.
+/// Runs all tests whose name holds the filter, without one all but those that have to be asked for; returns whether none
+/// failed.
 ///
 /// What compiles and what boots run side by side, because either leaves the machine idle at times; the one that is through
 /// takes from the end of the other's. Their lines come as they end.
@@ -160,7 +161,10 @@ pub(crate) fn run(filter: &str) -> Result<bool> {
         topics.iter().copied().flatten().filter(|test| test.name.contains(filter)).collect()
     };
     let mut queue = Queue { compile: chosen(registry::COMPILES), boot: chosen(registry::BOOTS) };
-    let alone = chosen(registry::ALONE);
+    let mut alone = chosen(registry::ALONE);
+    if !filter.is_empty() {
+        alone.extend(chosen(registry::ASKED));
+    }
     if queue.compile.is_empty() && queue.boot.is_empty() && alone.is_empty() {
         bail!("no test has `{filter}` in its name");
     }
