@@ -8,10 +8,10 @@ use crate::{process, workspace};
 
 /// The kinds of input, by the part of the tests' names: VMI's calls, devices, registers, images.
 const KINDS: [(&str, &str); 4] = [
-    ("VMI's calls", "port_call::tests::hostile::"),
-    ("devices", "devices::port_bus::tests::hostile_"),
-    ("registers", "bad_host::clock::tests::hostile_"),
-    ("images", "boot::tests::hostile_"),
+    ("VMI's calls", "port_call::hostile::tests::hostile_"),
+    ("devices", "devices::hostile::"),
+    ("registers", "bad_host::clock::hostile::"),
+    ("images", "boot::hostile::"),
 ];
 
 #[derive(Debug, Args)]

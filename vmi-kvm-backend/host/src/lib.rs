@@ -13,8 +13,8 @@ mod devices;
 mod ending;
 mod error;
 mod events;
-#[cfg(test)]
-mod hostile;
+#[cfg(any(test, feature = "hostile"))]
+pub mod hostile;
 pub mod layout;
 mod machine;
 pub mod memory;

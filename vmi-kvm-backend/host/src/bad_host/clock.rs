@@ -3,6 +3,9 @@
 //! The guest's registrations of the page come to this program, which writes the page instead of KVM, once right and
 //! with one thing wrong. Source of the page's form: KVM documentation, "KVM-specific MSRs".
 
+#[cfg(any(test, feature = "hostile"))]
+pub(crate) mod hostile;
+
 use std::str::FromStr;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -289,7 +292,6 @@ fn scale(khz: u32) -> (u32, i8) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::hostile::try_all;
 
     #[test]
     fn the_scale_is_that_of_the_counter() {
@@ -330,50 +332,6 @@ mod tests {
         }
         let (ahead, anew) = times.split_at(AHEAD_PERIODS as usize - 1);
         assert!(ahead.iter().all(|&time| time == AHEAD_NS + 7) && anew.iter().all(|&time| time == 7));
-    }
-
-    #[test]
-    fn hostile_registrations_have_one_page_written_or_none() {
-        const RAM: u64 = 2 << 20;
-        /// Bytes of a page, and what is looked at on either side of it.
-        const PAGE: u64 = 32;
-        const ASIDE: u64 = 64;
-        let faults = [
-            ClockFault::Odd,
-            ClockFault::Torn,
-            ClockFault::Back,
-            ClockFault::Shift(i8::MIN),
-            ClockFault::Zero,
-            ClockFault::Future,
-            ClockFault::Paused,
-            ClockFault::Apart,
-            ClockFault::End,
-            ClockFault::Anew,
-            ClockFault::Stale,
-        ];
-        let memory = crate::memory::allocate(RAM).unwrap();
-        let memory = std::panic::AssertUnwindSafe(&memory);
-        try_all(1, |mut numbers| {
-            let clock = Clock::new(numbers.pick(&faults), 1);
-            let base = numbers.pick(&[0, 0x1000, RAM, u64::MAX, 1 << 63, numbers.0 % RAM, numbers.0]);
-            let near = base.wrapping_add(numbers.below(2 * PAGE)).wrapping_sub(PAGE);
-            let value = if numbers.odds(200) { near | ENABLED } else { near };
-            let page = value & !ENABLED;
-            let honest = Info { version: numbers.next() as u32, ..Info::default() };
-            clock.register(&memory, 0, value, honest);
-            (0..3).for_each(|_| clock.turn(&memory, numbers.next()));
-            assert_eq!(lock(&clock.pages[0]).msr, value);
-            // What is written lies in the page, and that is enabled.
-            let (from, to) = (page.saturating_sub(ASIDE), page.saturating_add(PAGE + ASIDE).min(RAM));
-            let mut around = vec![0; to.saturating_sub(from) as usize];
-            memory.read(from.min(RAM), &mut around).unwrap();
-            let own = |at: u64| value & ENABLED != 0 && (page..page + PAGE).contains(&at);
-            let written = (from..to).zip(&around).find(|(at, byte)| **byte != 0 && !own(*at));
-            assert_eq!(written, None, "by {value:#x}");
-            if page < RAM {
-                memory.write(page, &vec![0; PAGE.min(RAM - page) as usize]).unwrap();
-            }
-        });
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A bad host on request: what a guest must survive, each named and each off unless asked for.
 
 mod call;
-mod clock;
+pub(crate) mod clock;
 mod cpuid;
 mod hold;
 mod msr;

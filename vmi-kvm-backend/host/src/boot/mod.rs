@@ -6,9 +6,13 @@
 mod command_line;
 mod elf;
 mod flat;
+#[cfg(any(test, feature = "hostile"))]
+pub(crate) mod hostile;
 mod input;
 mod linux;
 mod linux_header;
+#[cfg(any(test, feature = "hostile"))]
+mod made;
 mod multiboot;
 mod multiboot2;
 mod plan;

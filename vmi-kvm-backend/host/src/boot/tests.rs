@@ -1,106 +1,34 @@
-//! Images as linkers and hands make them, up to what lies in memory. None of this needs KVM.
+//! Images up to what lies in memory. None of this needs KVM.
 
-use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::FileExt;
 
-use rustix::fs::{MemfdFlags, memfd_create};
 use tempfile::NamedTempFile;
 
 use super::input::Input;
+use super::made::{BYTES, END, Elf, LOAD, NOTE, NOTES, Program, multiboot, multiboot2, note};
 use super::plan::{Plan, Protocol};
 use super::segment::Segment;
 use super::{Boot, load};
 use crate::error::{Error, Result};
-use crate::hostile::try_all;
 use crate::layout::IMAGE_MIN;
 use crate::memory;
 use crate::port_call::GuestRam;
 
 const RAM: u64 = 16 << 20;
-/// Types of program headers.
-const LOAD: u32 = 1;
-const NOTE: u32 = 4;
-/// Where the bytes of notes and of segments lie in the file.
-const NOTES: u64 = 0x800;
-const BYTES: u64 = 0x1000;
-
-/// A program header: type, offset, virtual and physical address, sizes in the file and in memory, alignment.
-type Program = (u32, u64, u64, u64, u64, u64, u64);
-
-/// An ELF file.
-pub(super) struct Elf {
-    pub(super) wide: bool,
-    pub(super) entry: u64,
-    pub(super) programs: Vec<Program>,
-    /// What lies at [`NOTES`] and at [`BYTES`].
-    pub(super) notes: Vec<u8>,
-    pub(super) bytes: Vec<u8>,
-}
 
 impl Elf {
-    /// A segment at 1 MiB, and a note that enters it there.
-    pub(super) fn new() -> Self {
-        let programs =
-            vec![(LOAD, BYTES, IMAGE_MIN, IMAGE_MIN, 0x100, 0x1000, 0x1000), (NOTE, NOTES, 0, 0, 20, 20, 4)];
-        let notes = note(18, &(IMAGE_MIN as u32).to_le_bytes());
-        Self { wide: true, entry: IMAGE_MIN, programs, notes, bytes: vec![0x90; 0x100] }
-    }
-
-    pub(super) fn write(&self) -> NamedTempFile {
-        let word = |value: u64| value.to_le_bytes()[..if self.wide { 8 } else { 4 }].to_vec();
-        let half = |value: usize| (value as u16).to_le_bytes();
-        let long = |value: u32| value.to_le_bytes();
-        let (header, program) = if self.wide { (64, 56) } else { (52, 32) };
-        let mut file = vec![0x7f, b'E', b'L', b'F', if self.wide { 2 } else { 1 }, 1, 1];
-        file.resize(16, 0);
-        file.extend([half(2), half(if self.wide { 62 } else { 3 })].as_flattened());
-        file.extend(long(1));
-        for value in [self.entry, header as u64, 0] {
-            file.extend(word(value));
-        }
-        file.extend(long(0));
-        for value in [header, program, self.programs.len(), 0, 0, 0] {
-            file.extend(half(value));
-        }
-        for (kind, offset, address, physical, in_file, in_memory, align) in &self.programs {
-            file.extend(long(*kind));
-            if self.wide {
-                file.extend(long(7));
-            }
-            for value in [offset, address, physical, in_file, in_memory] {
-                file.extend(word(*value));
-            }
-            if !self.wide {
-                file.extend(long(7));
-            }
-            file.extend(word(*align));
-        }
-        file.resize(NOTES as usize, 0);
-        file.extend(&self.notes);
-        file.resize(BYTES as usize, 0);
-        file.extend(&self.bytes);
-        written(&file)
-    }
-
-    pub(super) fn plan(&self) -> Result<Plan> {
-        plan(&self.write())
+    fn plan(&self) -> Result<Plan> {
+        plan(&written(&self.file()))
     }
 }
 
-/// A note of Xen's.
-pub(super) fn note(kind: u32, content: &[u8]) -> Vec<u8> {
-    let words = [4, content.len() as u32, kind, u32::from_le_bytes(*b"Xen\0")];
-    [words.map(u32::to_le_bytes).as_flattened(), content].concat()
-}
-
-pub(super) fn written(bytes: &[u8]) -> NamedTempFile {
+fn written(bytes: &[u8]) -> NamedTempFile {
     let mut file = NamedTempFile::new().unwrap();
     file.write_all(bytes).unwrap();
     file
 }
 
-pub(super) fn plan(file: &NamedTempFile) -> Result<Plan> {
+fn plan(file: &NamedTempFile) -> Result<Plan> {
     Plan::of(&Input::open(file.path(), RAM).unwrap(), RAM)
 }
 
@@ -162,14 +90,13 @@ fn segments_may_lie_below_1_mib() {
     assert!(matches!(elf.plan(), Err(Error::OutsideMemory { start: 0x9_fc00, .. })));
 }
 
-/// A header of multiboot by its flags, and of multiboot2 by its tags.
 #[test]
 fn a_segment_is_what_it_says_where_a_bios_had_something() {
     let mut elf = Elf::new();
     elf.programs.push((LOAD, BYTES, 0x410, 0x410, 0x40, 0x100, 1));
     let memory = memory::allocate(RAM).unwrap();
     crate::devices::write_bios(&memory, RAM).unwrap();
-    let file = elf.write();
+    let file = written(&elf.file());
     let boot = Boot { image: file.path().to_owned(), ..Boot::default() };
     load(&memory, RAM, &boot, None, &[]).unwrap();
     let mut segment = [0xff; 0x100];
@@ -177,23 +104,6 @@ fn a_segment_is_what_it_says_where_a_bios_had_something() {
     assert_eq!(segment[..0x40], [0x90; 0x40]);
     assert_eq!(segment[0x40..], [0; 0xc0]);
 }
-
-fn multiboot(flags: u32) -> Vec<u8> {
-    const MAGIC: u32 = 0x1bad_b002;
-    [MAGIC, flags, 0_u32.wrapping_sub(MAGIC).wrapping_sub(flags)]
-        .map(u32::to_le_bytes)
-        .as_flattened()
-        .to_vec()
-}
-
-fn multiboot2(tags: &[u8]) -> Vec<u8> {
-    const MAGIC: u32 = 0xe852_50d6;
-    let size = 16 + tags.len() as u32;
-    let words = [MAGIC, 0, size, 0_u32.wrapping_sub(MAGIC).wrapping_sub(size)];
-    [words.map(u32::to_le_bytes).as_flattened(), tags].concat()
-}
-
-const END: [u8; 8] = [0, 0, 0, 0, 8, 0, 0, 0];
 
 #[test]
 fn the_first_protocol_that_can_be_served_starts_an_image() {
@@ -315,47 +225,4 @@ fn an_image_that_is_relocatable_is_told_its_base() {
     elf.bytes[..header.len()].copy_from_slice(&header);
     let plan = elf.plan().unwrap();
     assert!(matches!(plan.protocol, Protocol::Multiboot2 { load_base: Some(0x10_0000) }), "{plan:?}");
-}
-
-/// An image that lies in memory, of these bytes.
-fn in_memory(bytes: &[u8]) -> Input {
-    let file = File::from(memfd_create("image", MemfdFlags::CLOEXEC).unwrap());
-    file.write_all_at(bytes, 0).unwrap();
-    Input { path: "image".into(), file, length: bytes.len() as u64, copied: true }
-}
-
-/// Whatever the headers say, the answer is a plan whose segments lie in the file and in memory, or a refusal.
-#[test]
-fn hostile_headers_do_no_harm() {
-    let tags = [&[2, 0, 0, 0, 24, 0, 0, 0][..], &[0; 16], &[3, 0, 0, 0, 12, 0, 0, 0], &[0; 8], &END].concat();
-    let images = [
-        std::fs::read(Elf::new().write().path()).unwrap(),
-        std::fs::read(Elf { wide: false, ..Elf::new() }.write().path()).unwrap(),
-        [multiboot(1 << 16), vec![0; 0x200]].concat(),
-        [multiboot2(&tags), vec![0; 0x200]].concat(),
-        [vec![0; 0x202], b"HdrS\x0f\x02".to_vec(), vec![1; 0x500]].concat(),
-    ];
-    try_all(1, |mut numbers| {
-        let mut bytes = images[numbers.below(images.len() as u64) as usize].clone();
-        for _ in 0..numbers.below(8) {
-            // The magic numbers and sums stay, for there to be something to read; mostly the headers are changed.
-            let end = if numbers.odds(200) { 0x210.min(bytes.len()) } else { bytes.len() };
-            let at = 16 + numbers.below(end as u64 - 16) as usize;
-            bytes[at] = numbers.pick(&[0, 1, 0x7f, 0x80, 0xff, numbers.0 as u8]);
-        }
-        if numbers.odds(64) {
-            bytes.truncate(16 + numbers.below(bytes.len() as u64 - 15) as usize);
-        }
-        if let Ok(plan) = Plan::of(&in_memory(&bytes), RAM) {
-            for segment in &plan.segments {
-                assert!(segment.end() <= RAM, "{segment:?}");
-                assert!(segment.in_file <= segment.in_memory, "{segment:?}");
-                assert!(
-                    segment.in_file == 0 || segment.offset + segment.in_file <= bytes.len() as u64,
-                    "{segment:?} of {} bytes",
-                    bytes.len()
-                );
-            }
-        }
-    });
 }

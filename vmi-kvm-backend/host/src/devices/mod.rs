@@ -3,6 +3,8 @@
 mod bios;
 mod debug_console;
 mod exit;
+#[cfg(any(test, feature = "hostile"))]
+pub(crate) mod hostile;
 mod keyboard;
 mod port92;
 mod port_bus;

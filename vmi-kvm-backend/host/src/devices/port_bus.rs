@@ -141,7 +141,6 @@ mod tests {
 
     use super::*;
     use crate::console::Console;
-    use crate::hostile::try_all;
 
     fn devices(present: Present) -> Devices {
         Devices::new(present, None)
@@ -258,44 +257,6 @@ mod tests {
         devices.read(0xffff, &mut data);
         assert_eq!(data, [0xff; 4]);
         assert_eq!(devices.write(0xffff, &[6; 4]), None);
-    }
-
-    /// Accesses of a case, each of them anywhere or at a device.
-    const ACCESSES: usize = 16;
-
-    #[test]
-    fn hostile_accesses_end_the_run_only_where_they_should() {
-        let resets = [layout::KEYBOARD_DATA, layout::KEYBOARD_COMMAND, layout::PORT_92];
-        let mut known =
-            vec![layout::SERIAL, layout::RTC, layout::EXIT, layout::PVPANIC, layout::POWER, layout::RESET];
-        known.extend_from_slice(&resets);
-        try_all(1, |mut numbers| {
-            let console = Arc::new(Console::new(Box::new(std::io::sink())));
-            let interrupt = EventFd::new(EFD_NONBLOCK).unwrap();
-            let mut devices = Devices::new(Present::ALL, Some(Serial::new(interrupt, console)));
-            for _ in 0..ACCESSES {
-                let value = numbers.next().to_le_bytes();
-                let width = numbers.pick(&[1, 2, 4]);
-                let any = numbers.next() as u16;
-                let near = &known[numbers.below(known.len() as u64) as usize];
-                // Half of them at a device, or one port beside it.
-                let port =
-                    if numbers.odds(128) { any } else { near.start - 1 + any % (near.end - near.start + 2) };
-                if numbers.odds(128) {
-                    devices.read(port, &mut [0; 4][..width]);
-                } else if let Some(ending) = devices.write(port, &value[..width]) {
-                    let right = match ending {
-                        Ending::Exit(status) => layout::EXIT.contains(&port) && status == value[0],
-                        Ending::Reset if layout::RESET.contains(&port) => width == 1,
-                        Ending::Reset => resets.iter().any(|range| range.contains(&port)),
-                        Ending::PowerOff => layout::POWER.contains(&port),
-                        Ending::Panicked => layout::PVPANIC.contains(&port),
-                        _ => false,
-                    };
-                    assert!(right, "{ending:?} by {width} bytes at {port:#x}: {value:?}");
-                }
-            }
-        });
     }
 
     #[test]

@@ -11,7 +11,7 @@
 //!
 //! # What a hostile guest can do
 //!
-//! Get refusals. The rules by which that holds, each with its test in `tests`:
+//! Get refusals. The rules by which that holds, each with its test in `tests` and all of them tried by `hostile`:
 //!
 //! - A header and each call are copied once, and only the copy is looked at; what the guest changes meanwhile is seen
 //!   not at all or once.
@@ -24,6 +24,10 @@
 mod calls;
 mod counters;
 mod guest_ram;
+#[cfg(any(test, feature = "hostile"))]
+pub(crate) mod hostile;
+#[cfg(any(test, feature = "hostile"))]
+mod model;
 mod processor;
 mod services;
 #[cfg(test)]

@@ -1,9 +1,7 @@
-//! What calls by port do, and what hostile guests cannot make them do.
+//! What calls by port do, and what a guest that writes meanwhile cannot make them do.
 
 mod answers;
 mod doorbell;
-mod hostile;
-mod model;
 mod racing;
 
-use super::{Exits, Fault, GuestRam, PortCalls, Services, Unable};
+use super::{Exits, GuestRam, PortCalls, Services, Unable, model};

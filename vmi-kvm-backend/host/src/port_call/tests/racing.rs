@@ -101,7 +101,7 @@ fn a_batch_may_be_written_to_while_it_is_processed() {
     let (started, start) = mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut numbers = Numbers(1);
+            let mut numbers = Numbers::Seeded(1);
             started.send(()).expect("the test waits");
             while !done.load(Relaxed) {
                 // Among the calls; the header is set up anew each round.

@@ -90,6 +90,7 @@ impl Ram {
         }
     }
 
+    #[cfg(test)]
     pub fn header_at(&self, block: u64) -> Header {
         Header::from_bytes(&self.get(block))
     }
@@ -103,7 +104,8 @@ impl Ram {
         let Some((numbers, of_256, range)) = changing.as_mut() else { return };
         if numbers.odds(*of_256) {
             let address = (range.start + numbers.below(range.end - range.start)) & !3;
-            let word = numbers.pick(&[0, 1, 2, 3, 7, 512, u32::MAX, MAGIC, numbers.0 as u32]);
+            let any = numbers.next_u32();
+            let word = numbers.pick(&[0, 1, 2, 3, 7, 512, u32::MAX, MAGIC, any]);
             self.put(address, &word.to_le_bytes());
         }
     }
