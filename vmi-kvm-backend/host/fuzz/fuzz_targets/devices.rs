@@ -1,0 +1,5 @@
+//! Accesses of devices.
+
+#![cfg_attr(fuzzing, no_main)]
+
+vmi_kvm_backend_host_fuzz::target!(devices);

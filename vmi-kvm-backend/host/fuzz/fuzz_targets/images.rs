@@ -1,0 +1,5 @@
+//! Images.
+
+#![cfg_attr(fuzzing, no_main)]
+
+vmi_kvm_backend_host_fuzz::target!(images);
