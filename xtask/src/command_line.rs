@@ -12,7 +12,7 @@ use crate::full_run::judge;
 use crate::host::{HOSTS, Host, Machine};
 use crate::image::{self, Profile, Target};
 use crate::progress::{Progress, say};
-use crate::{bench, demo, doctor, hostile, install, kvm_unit_tests, startup, tests};
+use crate::{bench, demo, doctor, hostile, install, kvm_unit_tests, mutants, startup, tests};
 
 /// Builds the VMI image, boots it on every host, and tests everything
 #[derive(Debug, Parser)]
@@ -84,6 +84,10 @@ enum Command {
     ///
     /// Fails if a test that passes under QEMU does not under vmi-run, unless it needs what only QEMU has.
     KvmUnitTests(kvm_unit_tests::Options),
+    /// Change the library and vmi-run in one place at a time, and see whether their tests notice
+    ///
+    /// Fails if a change that is not excused survives.
+    Mutants(mutants::Options),
     /// Say what is missing and how to get it
     Doctor,
 }
@@ -114,6 +118,7 @@ impl CommandLine {
             Command::Hostile(options) => hostile::run(&options),
             Command::Startup(options) => startup::run(&options),
             Command::KvmUnitTests(options) => kvm_unit_tests::run(&options),
+            Command::Mutants(options) => mutants::run(&options),
             Command::Doctor => doctor::run(),
         }
     }

@@ -1,4 +1,5 @@
-//! What is missing is installed: QEMU and a browser by the package manager, the bare-metal target by rustup.
+//! What is missing is installed: QEMU and a browser by the package manager, the bare-metal target by rustup, cargo-mutants by
+//! cargo.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -79,6 +80,18 @@ pub(crate) fn c_tools() -> Result<()> {
     let _progress = Progress::start(&format!("installing {names}"));
     say(&format!("{names} missing; installing by apt-get"));
     packages(&missing)
+}
+
+/// Makes sure that there is cargo-mutants.
+pub(crate) fn cargo_mutants() -> Result<()> {
+    let _one = one_at_a_time();
+    if process::run(workspace::cargo().args(["mutants", "--version"]))?.status.success() {
+        return Ok(());
+    }
+    let _progress = Progress::start("installing cargo-mutants");
+    say("cargo-mutants is missing; installing it by cargo");
+    process::run_ok(workspace::cargo().args(["install", "--locked", "cargo-mutants"]))?;
+    Ok(())
 }
 
 /// Keeps threads that install apart: rustup does not, and apt-get fails rather than wait for its lists.

@@ -16,6 +16,7 @@ mod image;
 mod install;
 mod interrupt;
 mod kvm_unit_tests;
+mod mutants;
 mod packages;
 mod process;
 mod progress;
