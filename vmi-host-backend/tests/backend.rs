@@ -1,10 +1,19 @@
-//! What the backend makes of CPUID tables.
+//! What the backend makes of CPUID tables, and of a host that cannot reach its block.
 
-use std::{arch::x86_64::CpuidResult, fmt};
+// UNSAFETY: enables the backend, and calls what it puts in place of ops.
+#![expect(unsafe_code)]
+
+use std::{
+    arch::x86_64::CpuidResult,
+    fmt, mem,
+    ops::Range,
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
+};
 
 use vmi_abi::{
-    Backend, CommandLine, Machine, Offer, Op, Override, Rank,
+    Backend, CommandLine, Machine, Offer, Op, Override, Platform, Rank, Table, Text,
     port_call::{Announcement, Features, Hints, Implementation, Version},
+    power, time,
 };
 use vmi_host_backend::BACKEND;
 
@@ -43,6 +52,7 @@ fn replaced(features: Features) -> Vec<&'static str> {
 
 #[test]
 fn a_hypervisors_own_interface_is_preferred() {
+    assert_eq!(BACKEND.name(), "vmi");
     let offer = probe(Features::all(), Version::CURRENT).unwrap();
     assert!(offer.rank < Rank::HYPERVISOR);
     assert_eq!(offer.hints, Hints::all().bits().into(), "only what is known");
@@ -89,4 +99,62 @@ impl fmt::Display for Described {
 fn an_offer_is_described_by_names() {
     assert_eq!(Described(Features::CONSOLE | Features::SHUTDOWN).to_string(), "CONSOLE | SHUTDOWN");
     assert_eq!(Described(Features::empty()).to_string(), "none");
+}
+
+/// A platform with memory where no page number of 32 bits reaches.
+struct High;
+
+// SAFETY: there is no text, so nothing to write.
+unsafe impl Text for High {
+    fn ranges(&self) -> &[Range<*const u8>] {
+        &[]
+    }
+
+    unsafe fn write(&self, _: *mut u8, _: &[u8]) {}
+}
+
+// SAFETY: nothing is reached there.
+unsafe impl Platform for High {
+    fn physical_address(&self, _: *const u8) -> u64 {
+        1 << 60
+    }
+}
+
+#[test]
+fn while_the_host_cannot_be_called_the_table_below_serves() {
+    static BELOW: Table = Table::vacant();
+    static SHUTDOWNS: AtomicU32 = AtomicU32::new(0);
+    extern "sysv64" fn noon() -> u64 {
+        43_200_000_000_000
+    }
+    extern "sysv64" fn shutdown() {
+        SHUTDOWNS.fetch_add(1, Relaxed);
+    }
+    // SAFETY: a function with the op's signature.
+    unsafe { BELOW.set(time::wall_clock::OP, (noon as *const ()).addr()) };
+    // SAFETY: as above.
+    unsafe { BELOW.set(power::shutdown::OP, (shutdown as *const ()).addr()) };
+    let all = on(Features::all(), Version::CURRENT, |machine| {
+        let offer = BACKEND.probe(machine).expect("an offer");
+        // SAFETY: nothing is edited, no other test enables it, and its port is never written to.
+        unsafe { BACKEND.enable(&offer, machine, &High, &BELOW) }.expect("enabled");
+        BACKEND.replacements(&offer, machine)
+    });
+    let address = |op| match all.get(op) {
+        Override::Call(address) => address,
+        other => panic!("{other:?}"),
+    };
+    // SAFETY: a function with the op's signature, which the backend promises.
+    let wall_clock: extern "sysv64" fn() -> u64 = unsafe { mem::transmute(address(time::wall_clock::OP)) };
+    // SAFETY: as above.
+    let shutdown: extern "sysv64" fn() = unsafe { mem::transmute(address(power::shutdown::OP)) };
+    assert_eq!(wall_clock(), noon());
+    shutdown();
+    assert_eq!(SHUTDOWNS.load(Relaxed), 1);
+    assert!(format!("{BACKEND:?}").contains("caller: None"), "{BACKEND:?}");
+    // SAFETY: nothing is edited.
+    unsafe { BACKEND.disable() };
+    assert_eq!(wall_clock(), 0);
+    shutdown();
+    assert_eq!(SHUTDOWNS.load(Relaxed), 1);
 }

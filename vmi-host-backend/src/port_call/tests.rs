@@ -285,6 +285,7 @@ fn lines_fit_or_are_refused() {
     assert_eq!(batch.console_line(&[b'y'; 25]), Err(Error::TooLong(25)));
     assert_eq!(batch.console_line(&[b'y'; 24]), Ok(()));
     assert_eq!(batch.len(), 2);
+    assert!(!batch.is_empty());
 }
 
 #[test]
@@ -297,9 +298,11 @@ fn a_call_in_the_middle_of_a_call_is_busy() {
     batch.wall_clock().unwrap();
     let answers = batch.send().unwrap();
     assert_eq!(caller.wall_clock_ns(), Err(Error::Busy), "the answers are still there");
-    assert_eq!(answers.get(0), Some(Ok(5)));
+    assert_eq!((answers.get(0), answers.is_empty()), (Some(Ok(5)), false));
     drop(answers);
     assert_eq!(caller.wall_clock_ns(), Ok(5));
+    let caller = opened::<1>(announcement(), |view, _, _| answer(view, 0, Status::DONE, 0));
+    assert!(caller.batch().unwrap().send().unwrap().is_empty());
 }
 
 #[test]
@@ -317,6 +320,19 @@ fn a_posted_block_is_busy_until_the_host_answers() {
     answer(caller.view, 1, Status::DONE, 0);
     assert!(caller.batch().is_ok());
     assert!(caller.batch().is_ok());
+}
+
+#[test]
+fn the_host_is_told_where_posts_come_from_and_that_they_end() {
+    let told = std::rc::Rc::new(RefCell::new(Vec::new()));
+    let log = told.clone();
+    let caller = opened::<1>(announcement(), move |view, _, _| {
+        let call = view.call(0);
+        log.borrow_mut().push((Number(call.number), call.a0, call.a1));
+        answer(view, 1, Status::DONE, 0);
+    });
+    assert_eq!((caller.accept_posts(), caller.refuse_posts()), (Ok(()), Ok(())));
+    assert_eq!(told.take(), [(Number::POST_BLOCK, PHYSICAL, 0), (Number::POST_BLOCK, 0, 0)]);
 }
 
 #[test]
