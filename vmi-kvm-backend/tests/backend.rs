@@ -50,6 +50,7 @@ fn a_recorded_machine_is_served() {
 #[test]
 fn an_emulated_cpu_is_not_kvm() {
     assert_eq!(on(&tcg(), |machine| BACKEND.probe(machine)), Err("no KVM signature in CPUID"));
+    assert_eq!(BACKEND.name(), "kvm");
 }
 
 #[test]

@@ -19,6 +19,20 @@ fn row_09_an_unknown_number_is_minus_1000_not_minus_38() {
     assert_ne!(decode(-38), Err(Error::NO_SUCH_CALL));
     assert_eq!(Error::NO_SUCH_CALL.to_string(), "hypercall failed: no such call (-1000)");
     assert_eq!(Error(-38).to_string(), "hypercall failed: unknown error (-38)");
+    // Errors have the numbers of Linux (KVM documentation, "Linux KVM Hypercall").
+    let known = [Error::FAULT, Error::INVALID, Error::TOO_BIG, Error::NOT_PERMITTED, Error::NOT_SUPPORTED];
+    assert_eq!(known.map(|Error(number)| number), [-14, -22, -7, -1, -95]);
+    let said = known.map(|error| error.to_string());
+    for (said, meaning) in said.iter().zip([
+        "bad address",
+        "invalid argument",
+        "argument too big",
+        "not in ring 0",
+        "not supported",
+    ]) {
+        assert!(said.starts_with(&format!("hypercall failed: {meaning} (")), "{said}");
+    }
+    assert_eq!(decode(0), Ok(0));
 }
 
 #[test]

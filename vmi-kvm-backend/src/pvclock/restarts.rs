@@ -105,7 +105,23 @@ fn row_13_a_pause_that_the_host_takes_out_of_the_page_moves_nothing() {
 }
 
 #[test]
+fn row_13_a_cpu_that_was_idle_goes_on_where_another_has_come_to() {
+    let (first, page) = at_an_hour();
+    let second = first.beside(Stability::Announced);
+    let other = Script::new(*page.page.borrow(), 1000);
+    second.now(&other);
+    page.pass(60 * SECOND);
+    assert_eq!(first.full(&page), HOUR + 60 * SECOND);
+    other.pass(60 * SECOND);
+    set(&other, 2 * SECOND);
+    assert_eq!(second.now(&other), HOUR + 60 * SECOND);
+    other.pass(SECOND);
+    assert_eq!(second.now(&other), HOUR + 61 * SECOND);
+}
+
+#[test]
 fn row_13_what_drift_explains_is_waited_for() {
+    assert_eq!(BEHIND_MAX_NS, 150_000_000, "500 ppm of 300 s");
     let (machine, script) = at_an_hour();
     set(&script, HOUR - BEHIND_MAX_NS);
     assert_eq!(machine.now(&script), HOUR);
@@ -195,6 +211,14 @@ fn row_14_a_pause_has_the_page_read_again() {
     let looks = script.looks.get();
     machine.full(&script);
     assert_eq!(script.looks.get() - looks, 4, "two readings of two looks each");
+}
+
+#[test]
+fn row_14_a_page_that_is_paused_for_ever_is_read_a_few_times_and_believed() {
+    let machine = Machine::started(Stability::Announced);
+    let script = Script::with_host(GOOD, 1000, |page| page.flags |= Flags::PAUSED.bits());
+    assert_eq!(machine.full(&script), 500);
+    assert_eq!(script.looks.get(), 8, "four readings of two looks each");
 }
 
 /// What the host does to its clock.

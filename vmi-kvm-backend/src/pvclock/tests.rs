@@ -5,7 +5,7 @@ use std::{boxed::Box, rc::Rc, vec::Vec};
 use proptest::prelude::*;
 
 use super::{
-    Flags, PageError, Source, Stability, TimeInfo, Tries, nanoseconds,
+    Flags, PageError, Source, Stability, TimeInfo, Tries, frequency_hz, nanoseconds,
     scale::NS_MAX,
     script::{GOOD, Machine, Script},
 };
@@ -27,6 +27,28 @@ fn a_new_version_is_followed_at_once() {
     script.update(|page| page.tsc_shift += 1);
     assert_eq!(machine.clock.fast(&script), None);
     assert_eq!(machine.now(&script), 700);
+}
+
+#[test]
+fn the_rate_of_a_counter_below_a_gigahertz_is_exact() {
+    for khz in [333_333, 266_667] {
+        // Between 2 and 4 nanoseconds a tick: four times a fraction.
+        let page = TimeInfo { tsc_to_system_mul: ((1_000_000 << 30) / khz) as u32, tsc_shift: 2, ..GOOD };
+        assert_eq!(frequency_hz(&page), Ok(khz * 1000));
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_page_is_said_with_its_value() {
+    for (error, said) in [
+        (PageError::Unfinished(7), "the clock page is never finished, its version stays at 7"),
+        (PageError::Unsteady(8), "the clock page changes under every read, its version is 8"),
+        (PageError::ZeroMultiplier, "the clock page has the multiplier 0"),
+        (PageError::Shift(-32), "the clock page has the shift -32, not one from -31 to 31"),
+        (PageError::Overflow(5, 6), "the clock page leads past 63 bits: 5 ticks behind 6 ns"),
+    ] {
+        assert_eq!(std::format!("{error}"), said);
+    }
 }
 
 #[test]
