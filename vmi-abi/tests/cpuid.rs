@@ -100,6 +100,9 @@ fn row_03_an_echo_that_reads_as_a_name_is_still_an_echo() {
     echoing.leaves.remove(0);
     echoing.absent = last;
     assert_eq!(echoing.first(), None);
+    // Also where another place holds something else that is no name.
+    echoing.leaves.push((0x4000_0000, ZERO));
+    assert_eq!(echoing.first(), None);
     assert_eq!(machine(0, &[(0x4000_0000, last)]).first().as_deref(), Some("LooksLikeOne"));
 }
 
@@ -183,6 +186,18 @@ fn the_vendor_chooses_the_call_opcode() {
         let read = machine.described(|machine| machine.vendor());
         assert_eq!((read, read.call_opcode()), (expected, opcode));
     }
+}
+
+#[test]
+fn a_machine_says_what_it_is() {
+    assert_eq!(Vendor::ZHAOXIN.to_string(), "Shanghai");
+    let kvm = machine(1, &[(0x4000_0000, base(0x4000_0001, cpuid::KVM))]);
+    kvm.with(|cpuid| {
+        let machine = Machine::new(cpuid, CommandLine::new("quiet nopv"));
+        assert_eq!(machine.command_line(), CommandLine::new("quiet nopv"));
+        let shown = format!("{machine:?}");
+        assert!(shown.contains("quiet nopv") && shown.contains("base: 1073741824"), "{shown}");
+    });
 }
 
 #[test]
