@@ -21,7 +21,7 @@ pub(super) fn print(packages: &Packages, are_all: bool) -> Result<bool> {
     }
     stdout().flush()?;
     let unneeded = if are_all { unneeded(packages, EXCUSES) } else { Vec::new() };
-    for Excuse { file, function, .. } in &unneeded {
+    for (file, function) in &unneeded {
         say(&format!("error: `{function}` of {file} is excused, and has no survivor"));
     }
     let missed = || packages.values().flat_map(|outcomes| &outcomes.missed);
@@ -63,13 +63,17 @@ fn survivors(packages: &Packages, excuses: &[Excuse]) -> Vec<String> {
     lines
 }
 
-/// Returns the excuses for functions of these packages of which no mutant survives.
-fn unneeded<'a>(packages: &Packages, excuses: &'a [Excuse]) -> Vec<&'a Excuse> {
-    let is_needed = |excuse: &Excuse| {
-        let missed = packages.get(excuse.package).map(|outcomes| &outcomes.missed);
-        missed.is_none_or(|missed| missed.iter().any(|survivor| excuse.is_for(survivor)))
-    };
-    excuses.iter().filter(|excuse| !is_needed(excuse)).collect()
+/// Returns the functions of these packages, each with its file, that are excused and of which no mutant survives.
+fn unneeded(packages: &Packages, excuses: &[Excuse]) -> Vec<(&'static str, &'static str)> {
+    let mut unneeded = Vec::new();
+    for Excuse { package, file, functions, .. } in excuses {
+        let Some(Outcomes { missed, .. }) = packages.get(*package) else { continue };
+        let survives =
+            |function: &str| missed.iter().any(|one| one.file == *file && one.function == function);
+        let others = functions.iter().filter(|function| !survives(function));
+        unneeded.extend(others.map(|function| (*file, *function)));
+    }
+    unneeded
 }
 
 #[cfg(test)]
@@ -89,8 +93,8 @@ mod tests {
         BTreeMap::from([("a".to_owned(), outcomes), ("longer".to_owned(), longer)])
     }
 
-    fn excuse(package: &'static str, function: &'static str) -> Excuse {
-        Excuse { package, file: "a/src/b.rs", function, reason: "why" }
+    fn excuse(package: &'static str, functions: &'static [&'static str]) -> Excuse {
+        Excuse { package, file: "a/src/b.rs", functions, reason: "why" }
     }
 
     #[test]
@@ -108,13 +112,12 @@ mod tests {
             "a/src/b.rs:8:5: replace + with - in d",
             "a/src/b.rs:3:5: replace + with - in c (excused: why)",
         ];
-        assert_eq!(survivors(&packages(), &[excuse("a", "c")]), lines);
+        assert_eq!(survivors(&packages(), &[excuse("a", &["c"])]), lines);
     }
 
     #[test]
     fn an_excuse_without_a_survivor_is_not_needed_where_its_package_was_tried() {
-        let [needed, unneeded_one, not_tried] = [excuse("a", "d"), excuse("a", "e"), excuse("other", "e")];
-        let excuses = [needed, unneeded_one, not_tried];
-        assert_eq!(unneeded(&packages(), &excuses), [&unneeded_one]);
+        let excuses = [excuse("a", &["d", "e"]), excuse("other", &["e"])];
+        assert_eq!(unneeded(&packages(), &excuses), [("a/src/b.rs", "e")]);
     }
 }
