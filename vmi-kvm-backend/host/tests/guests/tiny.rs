@@ -25,19 +25,20 @@ macro_rules! guest {
     ($name:ident, $($line:expr),+ $(,)?) => {
         std::arch::global_asm!(
             ".pushsection .rodata",
-            concat!("tiny_", stringify!($name), ":"),
+            // By module, for labels of modules that are assembled together are one another's.
+            concat!("\"", module_path!(), "::", stringify!($name), "\":"),
             ".code32",
             $($line,)+
             ".code64",
-            concat!("tiny_", stringify!($name), "_end:"),
+            concat!("\"", module_path!(), "::", stringify!($name), "_end\":"),
             ".popsection",
         );
 
         fn $name() -> &'static [u8] {
             unsafe extern "C" {
-                #[link_name = concat!("tiny_", stringify!($name))]
+                #[link_name = concat!(module_path!(), "::", stringify!($name))]
                 static START: u8;
-                #[link_name = concat!("tiny_", stringify!($name), "_end")]
+                #[link_name = concat!(module_path!(), "::", stringify!($name), "_end")]
                 static END: u8;
             }
             let (start, end) = (&raw const START, &raw const END);
