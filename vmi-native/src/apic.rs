@@ -39,12 +39,12 @@ static REGISTERS: AtomicU64 = AtomicU64::new(UNKNOWN);
 /// the mode is to be found anew.
 ///
 /// Without this call the page is expected at its physical address (0xfee0_0000 out of reset). A kernel that
-/// switches to x2APIC mode after it has ended an interrupt calls this after the switch; all CPUs are in the
+/// switches to x2APIC mode after it has used the controller calls this after the switch; all CPUs are in the
 /// same mode.
 ///
 /// # Safety
 ///
-/// - The page stays mapped there, writable and uncached, as long as interrupts are ended in xAPIC mode.
+/// - The page stays mapped there, writable and uncached, as long as the controller is used in xAPIC mode.
 pub unsafe fn set_window(virtual_address: u64) {
     WINDOW.store(virtual_address, Relaxed);
     REGISTERS.store(UNKNOWN, Relaxed);

@@ -165,6 +165,14 @@ mod tests {
     }
 
     #[test]
+    fn what_gets_a_cpu_out_of_the_guest_is_let_through_whoever_held_it_back() {
+        let kick = set([libc::SIGURG]);
+        mask(libc::SIG_BLOCK, kick).unwrap();
+        crate::vcpu::install_handler().unwrap();
+        assert_eq!(mask(libc::SIG_BLOCK, 0).unwrap() & kick, 0);
+    }
+
+    #[test]
     fn what_is_ignored_stays_so_and_what_was_held_back_is_put_back() {
         let held_back = || {
             let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();

@@ -20,8 +20,8 @@ pub(super) enum Step {
     Done,
 }
 
-/// Replaces a file, but no link or device, by what is written, beside it at first: `.NAME.….partial`, which goes away where anything fails. Each
-/// step is told.
+/// Replaces a file, but no link or device, by what is written, beside it at first: `.NAME.….partial`, which goes away where
+/// anything fails. Each step is told.
 ///
 /// # Errors
 ///
